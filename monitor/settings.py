@@ -143,7 +143,7 @@ class _Overlay:
                 sections[name] = self._numbers(getattr(defaults, name), content)
         return replace(defaults, **sections)
 
-    def _numbers(self, section: Any, content: Mapping[str, Any]) -> Any:
+    def _numbers(self, section: Any, content: Mapping[str, Any]) -> Any:  # noqa: ANN401 (any section)
         known = {item.name: getattr(section, item.name) for item in fields(section)}
         for key, value in content.items():
             if key not in known:
