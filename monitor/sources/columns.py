@@ -1,0 +1,271 @@
+"""Records of one layout → columns, and columns that grow.
+
+Records that differ in nothing but their figures are read together: the bytes they share are compared with those of one
+of them, eight at a time, and the figures are gathered as strided views over the buffer. Nothing is made per scalar.
+The checksum of every payload is verified on the way. A CRC is linear, so that of a record is the one of its model,
+corrected by a table look-up for each byte that differs from it. Source: Ross N. Williams, "A painless guide to CRC
+error detection algorithms" (1993), on which the polynomial's linearity is explained.
+"""
+
+import functools
+from dataclasses import dataclass
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from monitor.schema import MAX_SESSION, Floats, Sessions, Steps
+from monitor.sources.framing import HEADER_BYTES, Bytes, Offsets, unmasked
+from monitor.sources.wire import Layout, Slot
+
+_CRC32C_POLYNOMIAL = 0x82F63B78  # reflected; source: RFC 3720, appendix B.4
+_GROWTH = 8  # a growing column keeps an eighth of its length to spare
+
+Mask = npt.NDArray[np.bool_]
+Crcs = npt.NDArray[np.uint32]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Records of one size at equal distances in a buffer.
+
+    Args:
+        buffer: The bytes.
+        start: Offset of the first payload.
+        stride: Bytes from one payload to the next.
+        count: Number of records.
+        size: Bytes of one payload.
+        offsets: Where each record begins in its file, shape ``(count,)``.
+    """
+
+    buffer: Bytes
+    start: int
+    stride: int
+    count: int
+    size: int
+    offsets: Offsets
+
+    def field(self, at: int, dtype: str) -> npt.NDArray[np.generic]:
+        """Return the field at byte `at` of each payload as a strided view, shape ``(count,)``."""
+        return np.ndarray((self.count,), dtype, self.buffer, self.start + at, (self.stride,))
+
+    def payload(self, row: int) -> bytes:
+        """Return one payload."""
+        begin = self.start + row * self.stride
+        return self.buffer[begin : begin + self.size].tobytes()
+
+    def checksum(self, row: int) -> int:
+        """Return the masked checksum stored behind one payload."""
+        begin = self.start + row * self.stride + self.size
+        return int.from_bytes(self.buffer[begin : begin + 4].tobytes(), "little")
+
+    def chosen(self, mask: Mask) -> "Rows":
+        """Return the rows where `mask` is true, copied together with their checksums."""
+        if mask.all():
+            return self
+        width = self.size + 4
+        table = np.ndarray((self.count, width), np.uint8, self.buffer, self.start, (self.stride, 1))[mask]
+        return Rows(table.reshape(-1), 0, width, len(table), self.size, self.offsets[mask])
+
+
+def gather(array: Bytes, starts: Offsets, size: int, base: int) -> Rows:
+    """Return records of one size that lie anywhere as rows of equal distance.
+
+    Args:
+        array: The buffer.
+        starts: Offsets of their headers in it, shape ``(count,)``.
+        size: Bytes of one payload.
+        base: Offset of the buffer in its file.
+    """
+    width = size + 4
+    windows = np.lib.stride_tricks.sliding_window_view(array, width)
+    table = windows[starts + HEADER_BYTES]
+    return Rows(table.reshape(-1), 0, width, len(starts), size, starts + base)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Points of one tag, in the order of the file; all columns have shape ``(n_points,)``.
+
+    `offsets` tells where in the file each point's record begins.
+    """
+
+    tag: bytes
+    offsets: Offsets
+    step: Steps
+    wall_time: Floats
+    value: Floats
+
+
+def matching(rows: Rows, payload: bytes, layout: Layout) -> Mask:
+    """Return which rows have the layout of `payload`, whatever their figures and tags, shape ``(count,)``."""
+    free = _free_bits(layout, rows.size)
+    alike = np.ones(rows.count, np.bool_)
+    model = np.frombuffer(payload, np.uint8) & ~free
+    for at, width in _words(rows.size):
+        kept = (~free[at : at + width]).view(f"<u{width}")[0]
+        if kept:
+            wanted = model[at : at + width].view(f"<u{width}")[0]
+            alike &= (rows.field(at, f"<u{width}") & kept) == wanted
+    return alike
+
+
+def checksums_right(rows: Rows, payload: bytes, layout: Layout) -> Mask:
+    """Return which rows of this layout have the right payload checksum, shape ``(count,)``."""
+    crc = np.full(rows.count, int(google_crc32c.value(payload)), np.uint32)
+    model = np.frombuffer(payload, np.uint8)
+    varying = np.flatnonzero(_free_bits(layout, rows.size))
+    tables = _effects(rows.size - int(varying[0])) if len(varying) else np.empty((0, 256), np.uint32)
+    for at in varying.tolist():
+        effect = tables[rows.size - 1 - at]
+        crc ^= effect[rows.field(at, "u1") ^ model[at]]
+    stored = rows.field(rows.size, "<u4").astype(np.uint32)
+    right: Mask = unmasked(stored) == crc
+    return right
+
+
+def decode(rows: Rows, layout: Layout) -> list[Piece]:
+    """Return the points of rows that have the given layout, by tag."""
+    wall_time = np.zeros(rows.count) if layout.wall_start is None else rows.field(layout.wall_start, "<f8").copy()
+    step = _steps(rows, layout)
+    pieces = []
+    for slot in layout.slots:
+        value = rows.field(slot.value_start, slot.dtype).astype(np.float64)
+        pieces += _by_tag(rows, slot, step, wall_time.astype(np.float64, copy=False), value)
+    return pieces
+
+
+def _free_bits(layout: Layout, size: int) -> Bytes:
+    """Return a mask over the payload that is 1 where records of this layout may differ, shape ``(size,)``."""
+    free = np.zeros(size, np.uint8)
+    if layout.wall_start is not None:
+        free[layout.wall_start : layout.wall_start + 8] = 0xFF
+    if layout.step_start is not None:
+        free[layout.step_start : layout.step_start + layout.step_size] = 0x7F  # the continuation bits are layout
+    for slot in layout.slots:
+        free[slot.tag_start : slot.tag_end] = 0xFF
+        free[slot.value_start : slot.value_start + np.dtype(slot.dtype).itemsize] = 0xFF
+    return free
+
+
+def _words(size: int) -> list[tuple[int, int]]:
+    """Return offset and width of words that cover `size` bytes; the last may overlap the one before."""
+    width = next(width for width in (8, 4, 2, 1) if width <= size)
+    starts = range(0, size - width + 1, width)
+    return [(at, width) for at in starts] + ([(size - width, width)] if size % width else [])
+
+
+@functools.lru_cache(maxsize=8)
+def _effects(length: int) -> Crcs:
+    """Return how a changed byte changes the CRC of what follows it, shape ``(length, 256)``.
+
+    Row 0 is for the last byte of a payload, row 1 for the one before it, and so on.
+    """
+    table = np.arange(256, dtype=np.uint32)
+    for _ in range(8):
+        table = (table >> np.uint32(1)) ^ np.where(table & np.uint32(1), np.uint32(_CRC32C_POLYNOMIAL), np.uint32(0))
+    effects = np.empty((length, 256), np.uint32)
+    effects[0] = table
+    for row in range(1, length):
+        before = effects[row - 1]
+        effects[row] = (before >> np.uint32(8)) ^ table[before & np.uint32(0xFF)]
+    return effects
+
+
+def _steps(rows: Rows, layout: Layout) -> Steps:
+    """Return the steps, shape ``(count,)``; a varint is little-endian in groups of seven bits."""
+    step = np.zeros(rows.count, np.uint64)
+    if layout.step_start is not None:
+        for index in range(layout.step_size):
+            group = rows.field(layout.step_start + index, "u1").astype(np.uint64) & np.uint64(0x7F)
+            step |= group << np.uint64(7 * index)
+    return step.view(np.int64)
+
+
+def _by_tag(rows: Rows, slot: Slot, step: Steps, wall_time: Floats, value: Floats) -> list[Piece]:
+    """Split the points of one slot by the tag that each row names."""
+    first = rows.payload(0)[slot.tag_start : slot.tag_end]
+    words = _words(len(first)) if first else []
+    tags = [rows.field(slot.tag_start + at, f"<u{width}") for at, width in words]
+    if all(bool((words == words[0]).all()) for words in tags):
+        return [Piece(first, rows.offsets, step, wall_time, value)]
+    pieces = []
+    for chosen in _groups(tags, rows.count):
+        tag = rows.payload(int(chosen[0]))[slot.tag_start : slot.tag_end]
+        pieces.append(Piece(tag, rows.offsets[chosen], step[chosen], wall_time[chosen], value[chosen]))
+    return pieces
+
+
+def _groups(words: list[npt.NDArray[np.generic]], count: int) -> list[npt.NDArray[np.intp]]:
+    """Return the rows of each distinct combination of `words`, rows in order.
+
+    Rows are grouped exactly: the words are folded one after the other into a number per distinct combination.
+    """
+    codes = np.zeros(count, np.int64)
+    for word in words:
+        word_codes, distinct = pd.factorize(np.ascontiguousarray(word))
+        codes, _ = pd.factorize(codes * len(distinct) + word_codes)
+    order = np.argsort(codes, kind="stable")
+    cuts = np.flatnonzero(np.diff(codes[order])) + 1
+    return np.split(order, cuts)
+
+
+class Column:
+    """The points of one tag in one file; grows at its end.
+
+    Views handed out stay as they are: what is appended lies behind them, or in a new array.
+    """
+
+    __slots__ = ("_arrays", "_count", "session_rows")
+
+    def __init__(self) -> None:
+        self._arrays: tuple[Steps, Floats, Floats] = (np.empty(0, np.int64), np.empty(0), np.empty(0))
+        self._count = 0
+        self.session_rows: list[tuple[int, int]] = []  # (first row, session within the file), from the first point on
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def newest_session(self) -> int:
+        """Session within the file of the newest point."""
+        return self.session_rows[-1][1] if self.session_rows else 0
+
+    @property
+    def step(self) -> Steps:
+        """The steps, shape ``(n_points,)``."""
+        return self._arrays[0][: self._count]
+
+    @property
+    def wall_time(self) -> Floats:
+        """The wall times in seconds UTC, shape ``(n_points,)``."""
+        return self._arrays[1][: self._count]
+
+    @property
+    def value(self) -> Floats:
+        """The values, shape ``(n_points,)``."""
+        return self._arrays[2][: self._count]
+
+    def sessions(self, first: int) -> Sessions:
+        """Return the sessions of the points, shape ``(n_points,)``, when the file begins in session `first`."""
+        sessions = np.full(self._count, min(first, MAX_SESSION), np.int16)
+        for row, number in self.session_rows:
+            sessions[row:] = min(first + number, MAX_SESSION)
+        return sessions
+
+    def extend(self, piece: Piece) -> None:
+        """Append points."""
+        total = self._count + len(piece.step)
+        if total > len(self._arrays[0]):
+            self._grow(total)
+        for array, added in zip(self._arrays, (piece.step, piece.wall_time, piece.value), strict=True):
+            array[self._count : total] = added
+        self._count = total
+
+    def _grow(self, total: int) -> None:
+        spare = total // _GROWTH
+        grown = (np.empty(total + spare, np.int64), np.empty(total + spare), np.empty(total + spare))
+        for new, old in zip(grown, self._arrays, strict=True):
+            new[: self._count] = old[: self._count]
+        self._arrays = grown

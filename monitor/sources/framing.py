@@ -1,0 +1,224 @@
+"""Where the records lie in a stretch of an event file, and whether their checksums are right.
+
+A record is framed as in TensorFlow's record files (source: tensorflow/core/lib/io/record_writer.h)::
+
+    | size: uint64 | masked CRC-32C of size: uint32 | payload: size bytes | masked CRC-32C of payload: uint32 |
+
+all little-endian. Trainers write the same few tags step after step, so the sizes of the records repeat with a short
+period. The scan follows the sizes one by one until it sees the period, predicts where all the following headers must
+lie, and checks the predicted headers in bulk; it falls back to one by one where the prediction ends.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import google_crc32c
+import numpy as np
+import numpy.typing as npt
+
+HEADER_BYTES = 12
+FRAME_BYTES = 16  # what a record takes beside its payload
+MAX_RECORD_BYTES = (1 << 31) - 1  # protobuf's own limit: a larger size can only be damage
+
+_FIRST_LOOK = 32  # records followed one by one before a period is looked for
+_LAST_LOOK = 8192
+_FEWEST_REPEATS = 4
+_FIRST_CHUNK = 64  # repeats verified at first; grows, so that a period that ends at once costs little
+_TAIL = slice(-12, -5)  # bytes of a payload that hold the end of the tag in a plain scalar
+
+Bytes = npt.NDArray[np.uint8]
+Offsets = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Neighbouring records with one rule for where they lie.
+
+    Args:
+        starts: Offsets of the records' headers in the buffer, shape ``(n_records,)`` for records followed one by
+            one, ``(period,)`` for the first repeat of a period.
+        sizes: Payload sizes of the same.
+        stride: Bytes from one repeat to the next.
+        repeats: How often the period occurs; 1 for records followed one by one.
+    """
+
+    starts: Offsets
+    sizes: Offsets
+    stride: int = 0
+    repeats: int = 1
+
+
+@dataclass(slots=True)
+class Scan:
+    """What a scan found: the stretches, where it stopped, and whether it stopped at damage."""
+
+    stretches: list[Stretch] = field(default_factory=list)
+    stop: int = 0
+    damaged: bool = False
+
+
+def masked_crc(content: bytes) -> int:
+    """Return the masked CRC-32C of a record file.
+
+    Source: tensorflow/core/lib/hash/crc32c.h: rotate right by 15 bits and add a constant.
+    """
+    crc = int(google_crc32c.value(content))
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFF_FFFF
+
+
+def unmasked(masked: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
+    """Return the plain CRC-32C of masked ones, shape ``(n,)``."""
+    rotated = masked - np.uint32(0xA282EAD8)
+    return (rotated >> np.uint32(17)) | (rotated << np.uint32(15))
+
+
+def payload_is_right(buffer: memoryview, start: int, size: int) -> bool:
+    """Return whether the checksum of one whole record's payload is right."""
+    begin = start + HEADER_BYTES
+    (stored,) = struct.unpack_from("<I", buffer, begin + size)
+    return masked_crc(bytes(buffer[begin : begin + size])) == int(stored)
+
+
+class Framer:
+    """Finds the records of successive stretches of one file; remembers the checksums of the sizes it has met."""
+
+    def __init__(self) -> None:
+        self._size_crc: dict[int, int] = {}
+
+    def scan(self, array: Bytes, start: int, end: int) -> Scan:
+        """Return the whole records in ``array[start:end]``; stops at the first that is incomplete or damaged."""
+        found = Scan(stop=start)
+        view = array.data
+        look = _FIRST_LOOK
+        while True:
+            starts, stop, ended, damaged = self._follow(view, found.stop, end, look)
+            if starts:
+                offsets = np.array(starts, np.int64)
+                sizes = np.diff(offsets, append=stop) - FRAME_BYTES
+                found.stretches.append(Stretch(offsets, sizes))
+            found.stop, found.damaged = stop, damaged
+            if ended:
+                return found
+            period = _period(view, starts, stop)
+            repeated = self._predict(array, stop, end, sizes[-period:]) if period else None
+            if repeated is None:
+                look = min(look * 2, _LAST_LOOK)
+                continue
+            found.stretches.append(repeated)
+            found.stop = stop + repeated.stride * repeated.repeats
+            look = max(_FIRST_LOOK, 2 * period + 2)
+
+    def header_is_right(self, size: int, crc: int) -> bool:
+        """Return whether a header's checksum belongs to its size and the size is possible at all."""
+        known = self._size_crc.get(size)
+        if known is None:
+            known = masked_crc(struct.pack("<Q", size))
+            if known == crc and len(self._size_crc) < 100_000:
+                self._size_crc[size] = known
+        return known == crc and size <= MAX_RECORD_BYTES
+
+    def _follow(self, view: memoryview, at: int, end: int, limit: int) -> tuple[list[int], int, bool, bool]:
+        """Follow up to `limit` records one by one.
+
+        Returns:
+            Offsets of their headers, offset behind the last, whether nothing more can be followed, and whether that
+            is because of damage.
+        """
+        starts: list[int] = []
+        unpack = struct.Struct("<QI").unpack_from
+        known = self._size_crc
+        while len(starts) < limit:
+            if at + HEADER_BYTES > end:
+                return starts, at, True, False
+            size, crc = unpack(view, at)
+            if known.get(size) != crc and not self.header_is_right(size, crc):
+                return starts, at, True, True
+            behind = at + FRAME_BYTES + size
+            if behind > end:
+                return starts, at, True, False
+            starts.append(at)
+            at = behind
+        return starts, at, False, False
+
+    def _predict(self, array: Bytes, at: int, end: int, sizes: Offsets) -> Stretch | None:
+        """Return how often records of these sizes follow each other from `at` on, None for too few times."""
+        lengths = sizes + FRAME_BYTES
+        stride = int(lengths.sum())
+        offsets = at + np.concatenate(([0], np.cumsum(lengths)[:-1]))
+        possible = (end - at) // stride
+        checked, chunk = 0, _FIRST_CHUNK
+        while checked < possible:
+            count = min(chunk, possible - checked)
+            right = self._count_right(array, offsets + checked * stride, sizes, stride, count)
+            checked += right
+            if right < count:
+                break
+            chunk *= 8
+        return Stretch(offsets, sizes, stride, checked) if checked >= _FEWEST_REPEATS else None
+
+    def _count_right(self, array: Bytes, offsets: Offsets, sizes: Offsets, stride: int, count: int) -> int:
+        """Return how many of the next `count` repeats have all their headers as predicted."""
+        for offset, size in zip(offsets.tolist(), sizes.tolist(), strict=True):
+            header = np.ndarray((count,), np.uint64, array, offset, (stride,))
+            crc = np.ndarray((count,), np.uint32, array, offset + 8, (stride,))
+            wrong = (header != np.uint64(size)) | (crc != np.uint32(self._size_crc[size]))
+            first = int(wrong.argmax()) if wrong.size else 0
+            if wrong.size and wrong[first]:
+                count = first
+            if not count:
+                break
+        return count
+
+
+def find_next_header(framer: Framer, array: Bytes, start: int, end: int) -> int | None:
+    """Return where the framing can be found again behind damage.
+
+    A place counts when its header's checksum is right and, where the payload is there, its checksum too.
+
+    Returns:
+        Offset of the first such place at or behind `start`, None without one in ``array[start:end]``.
+    """
+    view = array.data
+    for at, size in _candidates(framer, array, start, end):
+        behind = at + FRAME_BYTES + size
+        if behind > end or payload_is_right(view, at, size):
+            return at
+    return None
+
+
+def _candidates(framer: Framer, array: Bytes, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield offset and size of every place whose header checksum is right, in order.
+
+    A size below 2^32 leaves four zero bytes, which few places have; only those are looked at.
+    """
+    count = end - start - HEADER_BYTES + 1
+    if count <= 0:
+        return
+    high = np.ndarray((count,), np.uint32, array, start + 4, (1,))
+    places = np.flatnonzero(high == 0)
+    sizes = np.ndarray((count,), np.uint32, array, start, (1,))[places]
+    crcs = np.ndarray((count,), np.uint32, array, start + 8, (1,))[places]
+    distinct, which = np.unique(sizes, return_inverse=True)
+    expected = np.fromiter((masked_crc(struct.pack("<Q", size)) for size in distinct.tolist()), np.uint32)
+    right = (crcs == expected[which]) & (sizes > 0)
+    for place, size in zip(places[right].tolist(), sizes[right].tolist(), strict=True):
+        if framer.header_is_right(size, int(crcs[np.searchsorted(places, place)])):
+            yield start + place, size
+
+
+def _period(view: memoryview, starts: list[int], stop: int) -> int:
+    """Return the shortest period of the newest records, 0 without one.
+
+    Two records count as alike when they have the same size and the same end of the tag.
+    """
+    ends = [*starts[1:], stop]
+    keys = [
+        (end - start, bytes(view[start + HEADER_BYTES : end - 4][_TAIL]))
+        for start, end in zip(starts, ends, strict=True)
+    ]
+    newest = keys[-1]
+    for period in range(1, len(keys) // 2 + 1):
+        if keys[-1 - period] == newest and keys[-period:] == keys[-2 * period : -period]:
+            return period
+    return 0

@@ -1,0 +1,301 @@
+"""The machine: processor, memory, disk through psutil, GPUs through NVML or else GPUtil, with a short history.
+
+The only module that knows these three libraries. No GPU and no driver is a state, told in one sentence
+(`Sample.gpu_note`), never an error.
+"""
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import ModuleType
+from typing import TypeVar
+
+import psutil
+import pynvml
+
+from monitor.schema import GpuSample, Sample
+
+Answer = TypeVar("Answer")
+
+HISTORY = 3_600  # readings kept: two hours at one every two seconds
+GPU_DEADLINE_SECONDS = 10.0  # the first call wakes up the driver, several seconds on machines with many GPUs
+MEBIBYTE = 1024**2
+# Source: psutil's documentation of cpu_percent: figures from spans below 0.1 s are without meaning.
+MIN_CPU_SPAN_SECONDS = 0.1
+
+NO_GPU = "No NVIDIA GPU or driver was found on this machine; everything else works."
+NO_DEVICE = "The NVIDIA driver is installed but shows no GPU; everything else works."
+NO_ANSWER = "The NVIDIA driver does not answer ({reason}), so GPUs are not shown; everything else works."
+TOO_SLOW = (
+    "The NVIDIA driver did not answer within {seconds:.0f} s and is not asked again until the monitor is restarted; "
+    "everything else works."
+)
+
+
+class ResourceSampler:
+    """Readings of this machine, at most one per interval, with their history; safe to share between threads.
+
+    Args:
+        interval_seconds: Readings are at least this far apart; in between the last one is handed out.
+        keep: Readings kept in the history.
+        nvml: The module ``pynvml``, or one that behaves like it.
+        gputil: The module ``GPUtil``; None where it is missing.
+        gpu_deadline_seconds: A GPU reading that takes longer is given up for good: the driver hangs.
+    """
+
+    def __init__(
+        self,
+        interval_seconds: float = 2.0,
+        *,
+        keep: int = HISTORY,
+        nvml: ModuleType | None = pynvml,
+        gputil: ModuleType | None = None,
+        gpu_deadline_seconds: float = GPU_DEADLINE_SECONDS,
+    ) -> None:
+        self._interval_seconds = interval_seconds
+        self._keep = keep
+        self._gpus = _Gpus(nvml, gputil or _import_gputil(), gpu_deadline_seconds)
+        self._processor = _Processor()
+        self._reading = threading.Lock()
+        self._history: tuple[Sample, ...] = ()  # replaced, never changed: may be read without the lock
+
+    def sample(self, now: float, disk: Path | None = None) -> Sample:
+        """Return the newest reading; takes one when the last is older than the interval.
+
+        While another thread is taking a reading, the last one is returned at once; only the very first is waited
+        for. `disk_free_bytes` always belongs to the disk of this call.
+
+        Args:
+            now: Wall time, seconds UTC; the reading is stamped with it.
+            disk: Any path on the disk whose free space is wanted, None to leave it out.
+
+        Returns:
+            The reading; None in a field the system does not tell.
+        """
+        if self._reading.acquire(blocking=not self._history):
+            try:
+                if self._is_due(now):
+                    self._history = (*self._history, self._read(now, disk))[-self._keep :]
+            finally:
+                self._reading.release()
+        return replace(self._history[-1], disk_free_bytes=_free_bytes(disk))
+
+    def history(self) -> tuple[Sample, ...]:
+        """Return the readings kept, oldest first."""
+        return self._history
+
+    def _is_due(self, now: float) -> bool:
+        # The distance in both directions: a clock that was set back must not stop the readings.
+        return not self._history or abs(now - self._history[-1].wall_time) >= self._interval_seconds
+
+    def _read(self, now: float, disk: Path | None) -> Sample:
+        used, total = _memory_bytes()
+        gpus, note = self._gpus.read()
+        return Sample(now, self._processor.percent(), used, total, _free_bytes(disk), gpus, note)
+
+
+# --- processor, memory, disk ---------------------------------------------------------------------------------------
+
+
+class _Processor:
+    """Load of all processors since the last question, from their time counters.
+
+    Not `psutil.cpu_percent`: it remembers the last question per thread and answers 0 to each new thread, and a page
+    is drawn by a new thread every time. Source: the formula is that of psutil's ``cpu_percent``.
+    """
+
+    def __init__(self) -> None:
+        self._asked = time.monotonic()
+        self._busy, self._total = _cpu_seconds()
+
+    def percent(self) -> float | None:
+        """Return the load in percent (0–100), None where the system does not tell."""
+        time.sleep(max(0.0, self._asked + MIN_CPU_SPAN_SECONDS - time.monotonic()))
+        busy, total = _cpu_seconds()
+        busy_seconds, span_seconds = busy - self._busy, total - self._total
+        self._asked, self._busy, self._total = time.monotonic(), busy, total
+        if span_seconds <= 0:
+            return None
+        return min(max(100.0 * busy_seconds / span_seconds, 0.0), 100.0)
+
+
+def _cpu_seconds() -> tuple[float, float]:
+    """Return busy and total seconds of all processors since the start of the machine; zeros where not told."""
+    try:
+        times = psutil.cpu_times()
+    except OSError:  # a container that hides /proc/stat
+        return 0.0, 0.0
+    # The time of guests is contained in that of user and nice.
+    total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
+    idle = times.idle + getattr(times, "iowait", 0.0)
+    return total - idle, total
+
+
+def _memory_bytes() -> tuple[int | None, int | None]:
+    """Return memory that programs cannot get any more, and all of it: what the system can give back is free."""
+    try:
+        memory = psutil.virtual_memory()
+    except OSError:
+        return None, None
+    return memory.total - memory.available, memory.total
+
+
+def _free_bytes(disk: Path | None) -> int | None:
+    if disk is None:
+        return None
+    try:
+        return int(psutil.disk_usage(str(disk)).free)
+    except OSError:  # gone, or not allowed to look
+        return None
+
+
+# --- GPUs ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _GpuReading:
+    """All GPUs at one moment; the note explains an empty tuple."""
+
+    gpus: tuple[GpuSample, ...] = ()
+    note: str | None = None
+
+
+class _Gpus:
+    """Reads all GPUs through the first library that knows one: NVML in this process, else GPUtil.
+
+    Which library answers is found out at the first reading and kept. Every reading runs in a thread of its own, so
+    that a driver that hangs costs one deadline and not the monitor.
+    """
+
+    def __init__(self, nvml: ModuleType | None, gputil: ModuleType | None, deadline_seconds: float) -> None:
+        self._nvml = nvml
+        self._gputil = gputil
+        self._deadline_seconds = deadline_seconds
+        self._source: Callable[[], _GpuReading] = self._choose_source
+        self._given_up: _GpuReading | None = None
+
+    def read(self) -> tuple[tuple[GpuSample, ...], str | None]:
+        """Return all GPUs, and the sentence that explains why there are none."""
+        if self._given_up is None:
+            reading = _within(self._deadline_seconds, self._source)
+            if reading is not None:
+                return reading.gpus, reading.note
+            self._given_up = _GpuReading(note=TOO_SLOW.format(seconds=self._deadline_seconds))
+        return self._given_up.gpus, self._given_up.note
+
+    def _choose_source(self) -> _GpuReading:
+        reading = self._start_nvml()
+        if not reading.gpus:
+            fallback = self._read_gputil()
+            self._source = self._read_gputil if fallback.gpus else lambda: reading
+            return fallback if fallback.gpus else reading
+        self._source = self._read_nvml
+        return reading
+
+    def _start_nvml(self) -> _GpuReading:
+        if self._nvml is None:
+            return _GpuReading(note=NO_GPU)
+        try:
+            self._nvml.nvmlInit()
+        except self._nvml.NVMLError as error:
+            absent = (self._nvml.NVML_ERROR_LIBRARY_NOT_FOUND, self._nvml.NVML_ERROR_DRIVER_NOT_LOADED)
+            return _GpuReading(note=NO_GPU if error.value in absent else NO_ANSWER.format(reason=error))
+        return self._read_nvml()
+
+    def _read_nvml(self) -> _GpuReading:
+        nvml = self._nvml
+        if nvml is None:
+            return _GpuReading(note=NO_GPU)
+        try:
+            count = nvml.nvmlDeviceGetCount()
+        except nvml.NVMLError as error:
+            return _GpuReading(note=NO_ANSWER.format(reason=error))
+        gpus = tuple(_nvml_gpu(nvml, index) for index in range(count))
+        return _GpuReading(gpus, None if gpus else NO_DEVICE)
+
+    def _read_gputil(self) -> _GpuReading:
+        if self._gputil is None:
+            return _GpuReading(note=NO_GPU)
+        try:
+            gpus = self._gputil.getGPUs()
+        except (ValueError, IndexError) as error:  # nvidia-smi printed a message where GPUtil expects figures
+            return _GpuReading(note=NO_ANSWER.format(reason=error))
+        return _GpuReading(tuple(_gputil_gpu(gpu) for gpu in gpus), None if gpus else NO_GPU)
+
+
+def _within(seconds: float, read: Callable[[], Answer]) -> Answer | None:
+    """Return what `read` answers, None when it takes longer; its thread is then left behind."""
+    answers: list[Answer] = []
+    thread = threading.Thread(target=lambda: answers.append(read()), name="gpu-reading", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if thread.is_alive() and not answers:
+        return None
+    return answers[0]
+
+
+def _import_gputil() -> ModuleType | None:
+    """Return GPUtil, None where it cannot be imported: it needs distutils, gone from Python 3.12."""
+    try:
+        import GPUtil
+    except ImportError:
+        return None
+    module: ModuleType = GPUtil
+    return module
+
+
+def _nvml_gpu(nvml: ModuleType, index: int) -> GpuSample:
+    """Return one GPU; what its driver does not tell is None (unified memory, partitions, a GPU that is lost)."""
+    handle = _told(nvml, lambda: nvml.nvmlDeviceGetHandleByIndex(index))
+    if handle is None:
+        return GpuSample(index, f"GPU {index}", None, None, None, None)
+    name: str | None = _told(nvml, lambda: nvml.nvmlDeviceGetName(handle))
+    utilization: float | None = _told(nvml, lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu))
+    used, total = _told(nvml, lambda: _nvml_memory(nvml, handle)) or (None, None)
+    celsius: float | None = _told(
+        nvml, lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
+    )
+    return GpuSample(index, name or f"GPU {index}", utilization, used, total, celsius)
+
+
+def _nvml_memory(nvml: ModuleType, handle: object) -> tuple[int, int]:
+    """Return used and total bytes, without what the driver keeps for itself, as ``nvidia-smi`` shows them.
+
+    Source: NVML's nvmlMemory_v2_t, which tells the reserved part apart; older drivers know version 1 only.
+    """
+    try:
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle, version=nvml.nvmlMemory_v2)
+    except nvml.NVMLError:
+        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    return int(memory.used), int(memory.total)
+
+
+def _told(nvml: ModuleType, ask: Callable[[], Answer]) -> Answer | None:
+    try:
+        return ask()
+    except nvml.NVMLError:
+        return None
+    except UnicodeDecodeError:  # a driver whose name of the GPU is no text
+        return None
+
+
+def _gputil_gpu(gpu: object) -> GpuSample:
+    """Return one GPU of GPUtil: load 0–1, memory in MiB, NaN for what is not told."""
+    load, used, total, celsius = (
+        _finite(getattr(gpu, name)) for name in ("load", "memoryUsed", "memoryTotal", "temperature")
+    )
+    return GpuSample(
+        index=int(getattr(gpu, "id")),  # noqa: B009 (GPUtil has no types)
+        name=str(getattr(gpu, "name")),  # noqa: B009
+        utilization_percent=None if load is None else 100.0 * load,
+        memory_used_bytes=None if used is None else round(used * MEBIBYTE),
+        memory_total_bytes=None if total is None else round(total * MEBIBYTE),
+        temperature_celsius=celsius,
+    )
+
+
+def _finite(figure: float) -> float | None:
+    return figure if math.isfinite(figure) else None

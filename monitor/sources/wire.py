@@ -1,0 +1,264 @@
+"""One record of an event file → where its figures lie.
+
+The wire format of protocol buffers, as far as a scalar needs it. An ``Event`` is::
+
+    09 <wall_time: float64>   10 <step: varint>   2a <size> <Summary>         (step 0 and time 0 are left out)
+
+a ``Summary`` is a list of ``0a <size> <Value>``, and a ``Value`` holds its tag and either a float32 or a tensor::
+
+    0a <size> <tag>   15 <simple_value: float32>   42 <size> <TensorProto>   4a <size> <SummaryMetadata>
+
+Source: tensorboard/compat/proto/{event,summary,tensor,types}.proto; protobuf encoding guide. A tensor counts as a
+scalar when its plugin is ``scalars`` and it has one element, as in TensorBoard's scalar dashboard.
+"""
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+
+MAX_TAG_BYTES = 65_536
+_MAX_VARINT_BYTES = 10
+_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+
+# DataType of types.proto → layout of one element in `tensor_content`.
+_CONTENT_DTYPES = {
+    1: "<f4", 2: "<f8", 3: "<i4", 4: "u1", 5: "<i2", 6: "i1", 9: "<i8", 10: "?",
+    17: "<u2", 19: "<f2", 22: "<u4", 23: "<u8",
+}  # fmt: skip
+_BFLOAT16 = 14
+# Field of TensorProto that lists the elements → how one element is encoded there.
+_FIXED_FIELDS = {5: "<f4", 6: "<f8"}
+_VARINT_FIELDS = (7, 10, 11, 13, 16, 17)
+_TENSOR_DTYPE, _TENSOR_SHAPE, _TENSOR_CONTENT, _HALF_FIELD = 1, 2, 4, 13
+
+
+class WireError(ValueError):
+    """The bytes are no protocol buffer of the expected kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """Where one scalar lies in a record.
+
+    Args:
+        tag_start: First byte of the tag.
+        tag_end: Byte behind the tag.
+        value_start: First byte of the value; meaningless when `value` is given.
+        dtype: NumPy name of the value's layout, e.g. ``<f4``.
+        value: The value itself where its encoding has no fixed width.
+    """
+
+    tag_start: int
+    tag_end: int
+    value_start: int
+    dtype: str
+    value: float | None = None
+
+
+@dataclass(slots=True)
+class Layout:
+    """Where the figures of one event lie; positions count from the start of the payload.
+
+    Args:
+        wall_start: First byte of the wall time; None when it is left out (time 0).
+        step_start: First byte of the step's varint; None when it is left out (step 0).
+        step_size: Bytes of that varint.
+        slots: The scalars.
+        plugins: Names of the plugins of the values that are no scalars; ``""`` where none is named.
+    """
+
+    wall_start: int | None = None
+    step_start: int | None = None
+    step_size: int = 0
+    slots: list[Slot] = field(default_factory=list)
+    plugins: set[str] = field(default_factory=set)
+
+    @property
+    def repeats(self) -> bool:
+        """True when other records of the same bytes, but for the figures, can be read by this layout."""
+        return bool(self.slots) and not self.plugins and all(slot.value is None for slot in self.slots)
+
+
+def read_varint(payload: bytes, at: int) -> tuple[int, int]:
+    """Return an unsigned varint and the position behind it.
+
+    Raises:
+        WireError: The payload ends inside it or it is longer than ten bytes.
+    """
+    value = 0
+    for index, byte in enumerate(payload[at : at + _MAX_VARINT_BYTES]):
+        value |= (byte & 0x7F) << (7 * index)
+        if byte < 0x80:
+            return value & 0xFFFF_FFFF_FFFF_FFFF, at + index + 1
+    raise WireError("varint without an end")
+
+
+def signed(value: int) -> int:
+    """Return the int64 whose two's complement is `value`."""
+    return value - (1 << 64) if value >> 63 else value
+
+
+def read_layout(payload: bytes, scalar_tags: set[bytes]) -> Layout:
+    """Return where the scalars of one event lie.
+
+    Args:
+        payload: The serialised ``Event``.
+        scalar_tags: Tags whose plugin was already seen to be ``scalars``; only the first event of a tag has to say
+            so. The tags found here are added.
+
+    Raises:
+        WireError: The payload is no event.
+    """
+    layout = Layout()
+    for number, kind, start, end in _fields(payload, 0, len(payload)):
+        if number == 1 and kind == _FIXED64:
+            layout.wall_start = start
+        elif number == 2 and kind == _VARINT:
+            layout.step_start, layout.step_size = start, end - start
+        elif number == 5 and kind == _BYTES:
+            for value_number, value_kind, value_start, value_end in _fields(payload, start, end):
+                if value_number == 1 and value_kind == _BYTES:
+                    _add_value(payload, value_start, value_end, layout, scalar_tags)
+    return layout
+
+
+def read_step(payload: bytes, layout: Layout) -> int:
+    """Return the step of an event."""
+    return 0 if layout.step_start is None else signed(read_varint(payload, layout.step_start)[0])
+
+
+def read_wall_time(payload: bytes, layout: Layout) -> float:
+    """Return the wall time of an event in seconds UTC."""
+    if layout.wall_start is None:
+        return 0.0
+    (wall_time,) = struct.unpack_from("<d", payload, layout.wall_start)
+    return float(wall_time)
+
+
+def read_value(payload: bytes, slot: Slot) -> float:
+    """Return the value of one scalar."""
+    if slot.value is not None:
+        return slot.value
+    return float(np.frombuffer(payload, slot.dtype, 1, slot.value_start)[0])
+
+
+def _fields(payload: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield number, wire type, start and end of the content of each field of the message in ``payload[at:end]``."""
+    while at < end:
+        key = payload[at]
+        if key < 0x80:
+            start = at + 1
+        else:
+            key, start = read_varint(payload, at)
+        kind = key & 7
+        if kind == _BYTES:
+            size, start = read_varint(payload, start)
+            at = start + size
+        elif kind == _VARINT:
+            _, at = read_varint(payload, start)
+        elif kind == _FIXED64:
+            at = start + 8
+        elif kind == _FIXED32:
+            at = start + 4
+        else:
+            raise WireError("unknown wire type")
+        if at > end:
+            raise WireError("field beyond the end of its message")
+        yield key >> 3, kind, start, at
+
+
+def _add_value(payload: bytes, at: int, end: int, layout: Layout, scalar_tags: set[bytes]) -> None:
+    """Add the scalar in one ``Summary.Value``, or the plugin of what it holds instead."""
+    tag = (at, at)
+    simple: int | None = None
+    tensor: tuple[int, int] | None = None
+    plugin: str | None = None
+    for number, kind, start, stop in _fields(payload, at, end):
+        if number == 1 and kind == _BYTES:
+            tag = (start, stop)
+        elif number == 2 and kind == _FIXED32:
+            simple, tensor = start, None  # value is a oneof: the last one written counts
+        elif number == 8 and kind == _BYTES:
+            tensor, simple = (start, stop), None
+        elif number == 9 and kind == _BYTES:
+            plugin = _plugin(payload, start, stop)
+    if tag[1] - tag[0] > MAX_TAG_BYTES:
+        raise WireError("tag longer than any name")
+    slot = None
+    name = payload[slice(*tag)]
+    if simple is not None:
+        slot = Slot(*tag, simple, "<f4")
+    elif tensor is not None and (plugin == "scalars" or (not plugin and name in scalar_tags)):
+        slot = _tensor_slot(payload, *tensor, tag)
+        scalar_tags.add(name)
+    if slot is not None:
+        layout.slots.append(slot)
+    else:
+        layout.plugins.add(plugin or "")
+    # Without a plugin of its own a tensor is understood only through `scalar_tags`, so no other record may be
+    # read by this layout: it would skip that look-up.
+    if tensor is not None and not plugin:
+        layout.plugins.add("")
+
+
+def _plugin(payload: bytes, at: int, end: int) -> str:
+    """Return ``SummaryMetadata.plugin_data.plugin_name``."""
+    for number, kind, start, stop in _fields(payload, at, end):
+        if number == 1 and kind == _BYTES:
+            for inner, inner_kind, inner_start, inner_stop in _fields(payload, start, stop):
+                if inner == 1 and inner_kind == _BYTES:
+                    return payload[inner_start:inner_stop].decode("utf-8", "replace")
+    return ""
+
+
+def _tensor_slot(payload: bytes, at: int, end: int, tag: tuple[int, int]) -> Slot | None:
+    """Return the one element of a tensor, or None when it has another number of elements or is not numeric."""
+    dtype, elements = 0, 1
+    where: tuple[int, str] | None = None
+    value: float | None = None
+    for number, kind, start, stop in _fields(payload, at, end):
+        if number == _TENSOR_DTYPE and kind == _VARINT:
+            dtype = read_varint(payload, start)[0]
+        elif number == _TENSOR_SHAPE and kind == _BYTES:
+            elements = _elements(payload, start, stop)
+        elif number == _TENSOR_CONTENT and kind == _BYTES and stop > start:
+            if dtype == _BFLOAT16 and stop - start == 2:
+                value = _bfloat16(int.from_bytes(payload[start:stop], "little"))
+            elif dtype in _CONTENT_DTYPES and stop - start == np.dtype(_CONTENT_DTYPES[dtype]).itemsize:
+                where = (start, _CONTENT_DTYPES[dtype])
+        elif number in _FIXED_FIELDS and kind != _VARINT and stop - start == np.dtype(_FIXED_FIELDS[number]).itemsize:
+            where = (start, _FIXED_FIELDS[number])
+        elif number in _VARINT_FIELDS and kind in (_VARINT, _BYTES) and stop > start:
+            value = _element(read_varint(payload, start)[0], number, dtype)
+    if elements != 1 or (where is None and value is None):
+        return None
+    return Slot(*tag, 0, "", value) if where is None else Slot(*tag, *where)
+
+
+def _elements(payload: bytes, at: int, end: int) -> int:
+    """Return the number of elements of a ``TensorShapeProto``; 1 for the shape ``()``."""
+    elements = 1
+    for number, kind, start, stop in _fields(payload, at, end):
+        if number == 2 and kind == _BYTES:
+            sizes = [
+                signed(read_varint(payload, inner_start)[0])
+                for inner, inner_kind, inner_start, _ in _fields(payload, start, stop)
+                if inner == 1 and inner_kind == _VARINT
+            ]
+            elements *= sizes[-1] if sizes else 0
+    return elements
+
+
+def _element(value: int, number: int, dtype: int) -> float:
+    """Return an element that is written as a varint in one of the typed fields."""
+    if number == _HALF_FIELD:
+        half = value & 0xFFFF
+        return _bfloat16(half) if dtype == _BFLOAT16 else float(np.uint16(half).view(np.float16))
+    return float(value if number in (16, 17) else signed(value))
+
+
+def _bfloat16(half: int) -> float:
+    """Return a bfloat16, which is the upper half of a float32."""
+    return float(np.uint32(half << 16).view(np.float32))
