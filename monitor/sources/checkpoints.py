@@ -2,7 +2,8 @@
 
 The names say everything: no loader runs here, because loading a checkpoint may run code that is stored in it.
 A look costs one listing of the run directory and of each checkpoint directory, and one `stat` per file in them; the
-content of no file is read, so 1,000 checkpoints take some ten milliseconds however large they are.
+content of no file is read: 1,000 checkpoint directories of five files take about 0.1 s, 1,000 files a tenth of that,
+however large they are.
 
 Conventions of names::
 
@@ -45,13 +46,13 @@ _LAST = re.compile(r"(?:^|[^a-z])(?:last|latest|final)(?:model|[^a-z]|$)")
 _LIGHTNING_EPOCH = re.compile(r"(?:^|[^a-z])epoch=(\d+)")
 _EPOCH = re.compile(r"(?:^|[^a-z])(?:epoch|ep)[_\-. ]?(\d+)|(?:^|[^\d.])(\d+)[_\-]?epochs?(?:[^a-z]|$)")
 _STEP = re.compile(
-    r"(?:^|[^a-z])(?:global_?)?(?:step|iter|iteration)[_\-.= ]?(\d+)"
+    r"(?:^|[^a-z])(?:global_?)?(?:steps?|iter|iteration)[_\-.= ]?(\d+)"
     r"|(?:^|[^\d.])(\d+)[_\-]?(?:steps?|iters?|iterations?)(?:[^a-z]|$)"
 )
 # Source: TensorFlow 1's Saver, "{prefix}-{global_step}"; fvcore's PeriodicCheckpointer, "{prefix}_{iteration:07d}".
-_NUMBERED_STEP = re.compile(r"(?:model\.ckpt-(\d+)|model_(\d{7}))$")
+_NUMBERED_STEP = re.compile(r"(?:.+\.ckpt-(\d+)|model_(\d{7}))$")
 # Source: Keras' ModelCheckpoint formats `epoch + 1`; "weights.{epoch:02d}-{val_loss:.2f}" is its documented example.
-_KERAS_EPOCH = re.compile(r"(?:weights|model|cp|ckpt|checkpoint)(?:-improvement)?[._\-](\d+)(?:-[\d.]+)?$")
+_KERAS_EPOCH = re.compile(r"(?:weights|model|cp|ckpt|checkpoint)(?:-improvement)?[._\-](\d{1,5})(?:-[\d.]+)?$")
 _KERAS_GROUP_EPOCH = re.compile(r"cp-(\d+)(?:\.ckpt)?$")  # the file name of TensorFlow's guide to saving
 _DIRECTORY_EPOCH = re.compile(r"(?:(?:checkpoint|ckpt|model)[_\-])?epoch[_\-]?(\d+)$")
 _DIRECTORY_STEP = re.compile(r"(?:checkpoint|ckpt|(?:global_?)?step|iter)[_\-]?(\d+)$")
@@ -132,30 +133,32 @@ def _in_directory(directory: Path, root: Path, prefix: str, folder: str = "") ->
             continue
         meaning = _directory_meaning(entry.name, folder)
         if meaning is not None:
-            found.extend(_checkpoint(prefix + entry.name, meaning, _directory_content(entry, root)))
+            found.extend(_listed(prefix + entry.name, meaning, _directory_content(entry, root)))
         elif not folder and entry.name.lower() in FOLDERS:
             found.extend(_in_folder(entry, root, f"{prefix}{entry.name}/"))
-    return found + list(_file_checkpoints(files, prefix, directory.name))
+    return found + _file_checkpoints(files, prefix, directory.name)
 
 
 def _in_folder(entry: os.DirEntry[str], root: Path, prefix: str) -> list[Checkpoint]:
-    if os.access(entry.path, os.R_OK | os.X_OK):
+    if _may(entry, os.R_OK | os.X_OK):
         return _in_directory(Path(entry.path), root, prefix, entry.name)
     # A folder that may not be listed stands for what is in it, so that it is not taken for "nothing saved".
-    return list(_checkpoint(prefix.rstrip("/"), _Meaning("other"), _content(entry)))
+    return _listed(prefix.rstrip("/"), _Meaning("other"), _content(entry))
 
 
-def _file_checkpoints(files: list[os.DirEntry[str]], prefix: str, parent: str) -> Iterator[Checkpoint]:
+def _file_checkpoints(files: list[os.DirEntry[str]], prefix: str, parent: str) -> list[Checkpoint]:
     groups: dict[str, list[os.DirEntry[str]]] = {}
     for entry in files:
         name = _group_name(entry.name)
         if name is not None:
             groups.setdefault(name, []).append(entry)
+    found: list[Checkpoint] = []
     for name, parts in groups.items():
         # TensorFlow writes the index last: without it the checkpoint is not there yet, and .meta may be a side file.
-        unfinished = all(_TENSORFLOW_PART.match(part.name) and not part.name.endswith(".index") for part in parts)
-        if not unfinished:
-            yield from _checkpoint(prefix + name, _file_meaning(name, parent), _joined([_content(part) for part in parts]))
+        if not all(_TENSORFLOW_PART.match(part.name) and not part.name.endswith(".index") for part in parts):
+            content = _joined([_content(part) for part in parts])
+            found.extend(_listed(prefix + name, _file_meaning(name, parent), content))
+    return found
 
 
 def _group_name(name: str) -> str | None:
@@ -213,14 +216,13 @@ def _number(match: re.Match[str] | None) -> int | None:
     return None if match is None else next(int(group) for group in match.groups() if group is not None)
 
 
-def _checkpoint(name: str, meaning: _Meaning, content: _Content | None) -> Iterator[Checkpoint]:
-    if content is not None:
-        shown = os.fsencode(name).decode("utf-8", "replace")
-        yield Checkpoint(shown, meaning.kind, meaning.epoch, meaning.step, *_figures(content))
-
-
-def _figures(content: _Content) -> tuple[int, float, bool]:
-    return content.size_bytes, content.modified, content.readable
+def _listed(name: str, meaning: _Meaning, content: _Content | None) -> list[Checkpoint]:
+    """Return the checkpoint, or nothing when it vanished during the look."""
+    if content is None:
+        return []
+    shown = os.fsencode(name).decode("utf-8", "replace")
+    figures = (content.size_bytes, content.modified, content.readable)
+    return [Checkpoint(shown, meaning.kind, meaning.epoch, meaning.step, *figures)]
 
 
 # --- the file system -----------------------------------------------------------------------------------------------
@@ -256,8 +258,11 @@ def _content(entry: os.DirEntry[str]) -> _Content | None:
         return None
     if not regular:
         return _Content(0, status.st_mtime, False) if _is_directory(entry) else None
-    may_read = os.access(entry.path, os.R_OK, effective_ids=os.access in os.supports_effective_ids)
-    return _Content(status.st_size, status.st_mtime, status.st_size > 0 and may_read)
+    return _Content(status.st_size, status.st_mtime, status.st_size > 0 and _may(entry, os.R_OK))
+
+
+def _may(entry: os.DirEntry[str], mode: int) -> bool:
+    return os.access(entry.path, mode, effective_ids=os.access in os.supports_effective_ids)
 
 
 def _joined(parts: list[_Content | None]) -> _Content | None:
@@ -277,7 +282,7 @@ def _directory_content(entry: os.DirEntry[str], root: Path) -> _Content | None:
     itself = _content(entry)
     if itself is None:
         return None
-    if not os.access(entry.path, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
+    if not _may(entry, os.R_OK | os.X_OK):
         return itself
     files = list(islice(_files_below(entry.path, root, MAX_DEPTH), MAX_FILES_PER_CHECKPOINT))
     if not files:

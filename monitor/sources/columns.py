@@ -20,6 +20,7 @@ from monitor.sources.framing import HEADER_BYTES, Bytes, Offsets, unmasked
 from monitor.sources.wire import Layout, Slot
 
 _CRC32C_POLYNOMIAL = 0x82F63B78  # reflected; source: RFC 3720, appendix B.4
+_EFFECT_ROWS = 128  # tables are made for payloads of this many bytes, or a multiple
 _GROWTH = 8  # a growing column keeps an eighth of its length to spare
 
 Mask = npt.NDArray[np.bool_]
@@ -116,7 +117,7 @@ def checksums_right(rows: Rows, payload: bytes, layout: Layout) -> Mask:
     crc = np.full(rows.count, int(google_crc32c.value(payload)), np.uint32)
     model = np.frombuffer(payload, np.uint8)
     varying = np.flatnonzero(_free_bits(layout, rows.size))
-    tables = _effects(rows.size - int(varying[0])) if len(varying) else np.empty((0, 256), np.uint32)
+    tables = _effects(-(-rows.size // _EFFECT_ROWS) * _EFFECT_ROWS)
     for at in varying.tolist():
         effect = tables[rows.size - 1 - at]
         crc ^= effect[rows.field(at, "u1") ^ model[at]]
@@ -156,7 +157,7 @@ def _words(size: int) -> list[tuple[int, int]]:
     return [(at, width) for at in starts] + ([(size - width, width)] if size % width else [])
 
 
-@functools.lru_cache(maxsize=8)
+@functools.lru_cache(maxsize=32)  # as many as payloads up to the widest row can ask for
 def _effects(length: int) -> Crcs:
     """Return how a changed byte changes the CRC of what follows it, shape ``(length, 256)``.
 

@@ -24,6 +24,7 @@ from monitor.sources.sessions import Restart, Restarts, mark_sessions
 
 BLOCK_BYTES = 8 << 20
 LARGEST_RECORD_BYTES = 256 << 20  # a larger one holds media or a graph; it is passed over unread
+HEAD_BYTES = 4096  # what a cheap look at a file reads
 IDENTITY_BYTES = 48  # the head of a file that tells whether it is still the same one
 MOST_PROBLEMS = 100  # listed per file; further damage is counted in the last one
 
@@ -84,6 +85,7 @@ class EventFile:
         self._framer = Framer()
         self._identity = _Identity()
         self._trouble: ReadProblem | None = None
+        self._changed_tags: set[str] = set()
 
     @property
     def columns(self) -> dict[str, Column]:
@@ -158,6 +160,11 @@ class EventFile:
         finally:
             os.close(descriptor)
 
+    def take_changed_tags(self) -> set[str]:
+        """Return the tags that got points, or lost them with a replaced file, since the last call."""
+        changed, self._changed_tags = self._changed_tags, set()
+        return changed
+
     def _note_failure(self, error: OSError) -> bool:
         self._identity = replace(self._identity, modified_ns=-1)  # look again at the next refresh
         if isinstance(error, FileNotFoundError):
@@ -200,6 +207,7 @@ class EventFile:
             kind, what = "replaced", "The file was replaced by another one"
         else:
             return False
+        self._changed_tags |= set(self._seen.columns)
         self._seen = _Seen()
         self._identity = _Identity()
         detail = f"{what} while it was watched; it was read again from its start."
@@ -293,6 +301,7 @@ class EventFile:
             seen.first_steps.setdefault(tag, int(piece.step[0]))
             mark_sessions(column, piece.offsets, seen.restarts)
             column.extend(piece)
+            self._changed_tags.add(tag)
 
     def _problem(self, offset: int | None, kind: str, detail: str) -> ReadProblem:
         return ReadProblem(self.path, offset, kind, detail)
@@ -322,6 +331,25 @@ def read_scalars(path: str) -> dict[str, Points]:
         tag: Points(column.step, column.wall_time, column.value, column.sessions(0))
         for tag, column in file.columns.items()
     }
+
+
+def first_tag(path: str) -> str | None:
+    """Return the tag of the first scalar of an event file, read from its head; None without one there.
+
+    A cheap look for discovery: at most `HEAD_BYTES` are read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            head = file.read(HEAD_BYTES)
+    except OSError:
+        return None
+    array = np.frombuffer(head, np.uint8)
+    decoded, decoder = Decoded(), Decoder()
+    for stretch in Framer().scan(array, 0, len(head)).stretches if head else []:
+        for rows in _rows(array, stretch, 0):
+            decoder.decode(rows, decoded)
+    points = decoded.by_tag()
+    return min(points, key=lambda tag: int(points[tag].offsets[0])) if points else None
 
 
 def _missing(tail: bytes) -> int:

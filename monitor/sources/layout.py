@@ -12,15 +12,18 @@ Nothing here reads more than the names and, for `add_scalars`, the first tag of 
 
 import os
 import re
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from monitor.schema import ReadProblem
 from monitor.sources.eventfile import first_tag
 
 EVENT_MARK = "tfevents"
 _SIDECAR = re.compile(r"\.(meta|tmp|swp|lock|json|txt|gz|zip|bak|part|crdownload)$|^\.")
 _SPLITS = frozenset({"train", "training", "val", "valid", "validation", "eval", "evaluation", "test", "testing"})
+_SETTLED_NS = 5 * 10**9
 _TRAINING = frozenset({"train", "training"})
 _SECOND = re.compile(r"^\d{10}(\.\d+)?$")
 
@@ -58,12 +61,33 @@ def is_event_file(name: str) -> bool:
     return EVENT_MARK in name and not _SIDECAR.search(name)
 
 
-def list_directory(path: str) -> Listing:
-    """Return the event files and sub-directories of a directory.
+class Lister:
+    """Lists directories, and remembers what it saw of those that have not changed since.
 
-    Raises:
-        OSError: The directory cannot be listed.
+    A directory's modification time tells when a name was added or removed; it does not tell about changes within the
+    clock's grain, so a directory that changed just now is listed again. Not safe to share between threads.
     """
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[int, Listing]] = {}
+
+    def list(self, path: str) -> Listing:
+        """Return the event files and sub-directories of a directory.
+
+        Raises:
+            OSError: The directory cannot be listed.
+        """
+        modified_ns = Path(path).stat().st_mtime_ns
+        known = self._known.get(path)
+        if known and known[0] == modified_ns:
+            return known[1]
+        listing = _list_directory(path)
+        if time.time_ns() - modified_ns > _SETTLED_NS:
+            self._known[path] = (modified_ns, listing)
+        return listing
+
+
+def _list_directory(path: str) -> Listing:
     events, directories = [], []
     with os.scandir(path) as entries:
         for entry in entries:
@@ -72,6 +96,22 @@ def list_directory(path: str) -> Listing:
             elif not entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
                 directories.append(entry.name)
     return Listing(path, tuple(sorted(events)), tuple(sorted(directories)))
+
+
+def directory_problem(path: str, error: OSError) -> ReadProblem:
+    """Return what a person should know about a directory that cannot be listed."""
+    if isinstance(error, PermissionError):
+        detail = f'This user may not list the directory; allow it with: chmod u+rx "{path}" (as its owner).'
+        return ReadProblem(path, None, "no_permission", detail)
+    if isinstance(error, FileNotFoundError):
+        detail = "The run directory was deleted or moved; what was read of it before is still shown."
+        return ReadProblem(path, None, "deleted", detail)
+    return ReadProblem(path, None, "unreadable", f"The system could not list the directory: {error.strerror}.")
+
+
+def may_be_part(name: str) -> bool:
+    """Return whether a sub-directory of this name may belong to the run above it; told without looking inside."""
+    return name in _SPLITS or "_" in name or bool(_SECOND.match(name))
 
 
 def parts_of(listing: Listing, children: Sequence[Listing]) -> tuple[Part, ...]:
@@ -85,9 +125,9 @@ def parts_of(listing: Listing, children: Sequence[Listing]) -> tuple[Part, ...]:
     with_events = [child for child in children if child.events]
     if own:
         return own + tuple(part for child in with_events if (part := _part_of_parent(child)))
-    names = {Path(child.path).name for child in with_events}
-    if names and names <= _SPLITS and names & _TRAINING:
-        return tuple(Part(child.path, f"{Path(child.path).name}/") for child in with_events)
+    splits = {name: child.path for child in with_events if (name := Path(child.path).name) in _SPLITS}
+    if splits.keys() & _TRAINING and (splits.keys() - _TRAINING or len(splits) == len(with_events)):
+        return tuple(Part(path, f"{name}/") for name, path in splits.items())
     return ()
 
 

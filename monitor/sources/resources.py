@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import psutil
 import pynvml
@@ -42,7 +42,7 @@ class ResourceSampler:
         interval_seconds: Readings are at least this far apart; in between the last one is handed out.
         keep: Readings kept in the history.
         nvml: The module ``pynvml``, or one that behaves like it.
-        gputil: The module ``GPUtil``; None where it is missing.
+        load_gputil: Returns the module ``GPUtil``, None where it is missing; asked only where NVML shows no GPU.
         gpu_deadline_seconds: A GPU reading that takes longer is given up for good: the driver hangs.
     """
 
@@ -52,12 +52,12 @@ class ResourceSampler:
         *,
         keep: int = HISTORY,
         nvml: ModuleType | None = pynvml,
-        gputil: ModuleType | None = None,
+        load_gputil: Callable[[], ModuleType | None] | None = None,
         gpu_deadline_seconds: float = GPU_DEADLINE_SECONDS,
     ) -> None:
         self._interval_seconds = interval_seconds
         self._keep = keep
-        self._gpus = _Gpus(nvml, gputil or _import_gputil(), gpu_deadline_seconds)
+        self._gpus = _Gpus(nvml, load_gputil or _import_gputil, gpu_deadline_seconds)
         self._processor = _Processor()
         self._reading = threading.Lock()
         self._history: tuple[Sample, ...] = ()  # replaced, never changed: may be read without the lock
@@ -78,7 +78,9 @@ class ResourceSampler:
         if self._reading.acquire(blocking=not self._history):
             try:
                 if self._is_due(now):
-                    self._history = (*self._history, self._read(now, disk))[-self._keep :]
+                    reading = self._read(now, disk)
+                    self._history = (*self._history, reading)[-self._keep :]
+                    return reading
             finally:
                 self._reading.release()
         return replace(self._history[-1], disk_free_bytes=_free_bytes(disk))
@@ -170,9 +172,11 @@ class _Gpus:
     that a driver that hangs costs one deadline and not the monitor.
     """
 
-    def __init__(self, nvml: ModuleType | None, gputil: ModuleType | None, deadline_seconds: float) -> None:
+    def __init__(
+        self, nvml: ModuleType | None, load_gputil: Callable[[], ModuleType | None], deadline_seconds: float
+    ) -> None:
         self._nvml = nvml
-        self._gputil = gputil
+        self._load_gputil = load_gputil
         self._deadline_seconds = deadline_seconds
         self._source: Callable[[], _GpuReading] = self._choose_source
         self._given_up: _GpuReading | None = None
@@ -188,11 +192,16 @@ class _Gpus:
 
     def _choose_source(self) -> _GpuReading:
         reading = self._start_nvml()
-        if not reading.gpus:
-            fallback = self._read_gputil()
-            self._source = self._read_gputil if fallback.gpus else lambda: reading
-            return fallback if fallback.gpus else reading
-        self._source = self._read_nvml
+        if reading.gpus:
+            self._source = self._read_nvml
+            return reading
+        gputil = self._load_gputil()
+        if gputil is not None:
+            fallback = _read_gputil(gputil)
+            if fallback.gpus:
+                self._source = lambda: _read_gputil(gputil)
+                return fallback
+        self._source = lambda: reading  # said once, not looked for again
         return reading
 
     def _start_nvml(self) -> _GpuReading:
@@ -215,15 +224,6 @@ class _Gpus:
             return _GpuReading(note=NO_ANSWER.format(reason=error))
         gpus = tuple(_nvml_gpu(nvml, index) for index in range(count))
         return _GpuReading(gpus, None if gpus else NO_DEVICE)
-
-    def _read_gputil(self) -> _GpuReading:
-        if self._gputil is None:
-            return _GpuReading(note=NO_GPU)
-        try:
-            gpus = self._gputil.getGPUs()
-        except (ValueError, IndexError) as error:  # nvidia-smi printed a message where GPUtil expects figures
-            return _GpuReading(note=NO_ANSWER.format(reason=error))
-        return _GpuReading(tuple(_gputil_gpu(gpu) for gpu in gpus), None if gpus else NO_GPU)
 
 
 def _within(seconds: float, read: Callable[[], Answer]) -> Answer | None:
@@ -255,9 +255,7 @@ def _nvml_gpu(nvml: ModuleType, index: int) -> GpuSample:
     name: str | None = _told(nvml, lambda: nvml.nvmlDeviceGetName(handle))
     utilization: float | None = _told(nvml, lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu))
     used, total = _told(nvml, lambda: _nvml_memory(nvml, handle)) or (None, None)
-    celsius: float | None = _told(
-        nvml, lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU))
-    )
+    celsius: float | None = _told(nvml, lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)))
     return GpuSample(index, name or f"GPU {index}", utilization, used, total, celsius)
 
 
@@ -282,18 +280,24 @@ def _told(nvml: ModuleType, ask: Callable[[], Answer]) -> Answer | None:
         return None
 
 
-def _gputil_gpu(gpu: object) -> GpuSample:
+def _read_gputil(gputil: ModuleType) -> _GpuReading:
+    try:
+        gpus = gputil.getGPUs()
+    except (ValueError, IndexError) as error:  # nvidia-smi printed a message where GPUtil expects figures
+        return _GpuReading(note=NO_ANSWER.format(reason=error))
+    return _GpuReading(tuple(_gputil_gpu(gpu) for gpu in gpus), None if gpus else NO_GPU)
+
+
+def _gputil_gpu(gpu: Any) -> GpuSample:  # noqa: ANN401 (GPUtil has no types)
     """Return one GPU of GPUtil: load 0–1, memory in MiB, NaN for what is not told."""
-    load, used, total, celsius = (
-        _finite(getattr(gpu, name)) for name in ("load", "memoryUsed", "memoryTotal", "temperature")
-    )
+    load, used, total = _finite(gpu.load), _finite(gpu.memoryUsed), _finite(gpu.memoryTotal)
     return GpuSample(
-        index=int(getattr(gpu, "id")),  # noqa: B009 (GPUtil has no types)
-        name=str(getattr(gpu, "name")),  # noqa: B009
+        index=int(gpu.id),
+        name=str(gpu.name),
         utilization_percent=None if load is None else 100.0 * load,
         memory_used_bytes=None if used is None else round(used * MEBIBYTE),
         memory_total_bytes=None if total is None else round(total * MEBIBYTE),
-        temperature_celsius=celsius,
+        temperature_celsius=_finite(gpu.temperature),
     )
 
 

@@ -1,0 +1,364 @@
+"""RunStatus → labelled figures as people read them: what the terminal and the report share.
+
+Every function is pure. Text that comes from files passes through the `foreign` function of the caller: `text.plain`
+for a terminal, `text.table_cell` for a Markdown table.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from monitor.schema import (
+    Band,
+    Checkpoint,
+    Finding,
+    GpuSample,
+    Health,
+    Metric,
+    Progress,
+    ReadProblem,
+    Sample,
+    Scalars,
+    TrendBar,
+    Verdict,
+)
+from monitor.status import RunStatus
+from monitor.text import (
+    MINUS,
+    UNKNOWN,
+    format_age,
+    format_bytes,
+    format_change,
+    format_duration,
+    format_learning_rate,
+    format_number,
+    format_percent,
+    format_step,
+    format_time,
+    plain,
+)
+
+Foreign = Callable[[str], str]
+
+VERDICT_WORDS: Final[dict[Verdict, str]] = {
+    "falling": "falling",
+    "oscillating": "oscillating",
+    "rising": "rising",
+    "converged": "flat (converged)",
+    "stuck": "flat (stuck)",
+    "flat": "flat",
+    "too_few_points": "too few points to tell",
+    "no_loss": "no loss series found",
+}
+BAND_WORDS: Final[dict[Band, str]] = {
+    "excellent": "excellent",
+    "normal": "normal with small issues",
+    "problems": "clear problems",
+    "abnormal": "abnormal, look at once",
+}
+_SPARKS = "▁▂▃▄▅▆▇█"
+_EIGHTHS = ("", "▏", "▎", "▍", "▌", "▋", "▊", "▉")
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure with its name.
+
+    Args:
+        label: What it is; already made harmless where it comes from a file.
+        value: Formatted, with its unit.
+        tone: Word for its colour: a severity, a band, ``better``, ``worse`` or empty.
+    """
+
+    label: str
+    value: str
+    tone: str = ""
+
+
+def moment(step: int | None, progress: Progress) -> str:
+    """Return a step as people say it: ``epoch 12`` (counted from 1) where steps are epochs, else ``step 1,200``."""
+    if step is None:
+        return UNKNOWN
+    return f"epoch {format_step(step + 1)}" if progress.steps_are_epochs else f"step {format_step(step)}"
+
+
+def run_figures(status: RunStatus, foreign: Foreign = plain) -> tuple[Figure, ...]:
+    """Return what the run is, where it lies, whether it lives, and how much was read of it."""
+    scalars = status.scalars
+    events = f"first {format_time(scalars.first_event)} UTC, last {format_time(scalars.last_event)} UTC"
+    return (
+        Figure("Run", foreign(status.run.name)),
+        Figure("Directory", foreign(status.run.path)),
+        Figure("State", status.state.state, status.state.state),
+        Figure("Sessions", _sessions(scalars)),
+        Figure("Scalars", f"{format_step(scalars.count)} in {format_step(len(scalars.series))} series"),
+        Figure("Events", events if scalars.first_event is not None else UNKNOWN),
+        Figure("Framework", foreign(status.roles.framework) if status.roles.framework else UNKNOWN),
+    )
+
+
+def _sessions(scalars: Scalars) -> str:
+    restarts = len(scalars.sessions) - 1
+    if restarts < 1:
+        return format_step(len(scalars.sessions))
+    return f"{len(scalars.sessions)} (restarted {'once' if restarts == 1 else f'{restarts} times'})"
+
+
+def progress_figures(status: RunStatus, foreign: Foreign = plain) -> tuple[Figure, ...]:
+    """Return epoch, step, loss, verdict, learning rate, epoch duration, speed and time left."""
+    progress = status.progress
+    return (
+        Figure("Epoch", _of_total(progress.epoch, progress.total_epochs)),
+        Figure("Step", _of_total(progress.step, progress.total_steps)),
+        metric_figure("Loss", status.loss, progress),
+        Figure("Loss verdict", VERDICT_WORDS[status.health.verdict], status.health.verdict),
+        Figure("Learning rate", _learning_rate(status.learning_rate)),
+        Figure("Epoch duration", _epoch_duration(status)),
+        Figure("Speed", _speed(progress)),
+        Figure("Time left", _time_left(status, foreign)),
+    )
+
+
+def _of_total(count: int | None, total: int | None) -> str:
+    if count is None or total is None:
+        return format_step(count)
+    return f"{format_step(count)} of {format_step(total)}"
+
+
+def _learning_rate(metric: Metric | None) -> str:
+    if metric is None:
+        return f"{UNKNOWN} (no series)"
+    return f"{format_learning_rate(metric.value)} ({format_change(metric.change_percent)})"
+
+
+def _epoch_duration(status: RunStatus) -> str:
+    metric = status.epoch_duration
+    if metric is not None:
+        return f"{format_duration(metric.value)} ({format_change(metric.change_percent)})"
+    return format_duration(status.progress.epoch_seconds)
+
+
+def _speed(progress: Progress) -> str:
+    speed = progress.steps_per_second
+    if speed is None:
+        return UNKNOWN
+    if speed < 1:
+        return f"{format_duration(1 / speed if speed > 0 else None)} per step"
+    return f"{format_number(speed, 3)} steps per second"
+
+
+def _time_left(status: RunStatus, foreign: Foreign) -> str:
+    progress = status.progress
+    if progress.total_steps is None and progress.total_epochs is None:
+        return f"{UNKNOWN} (the planned total is not known)"
+    source = f" (total from {foreign(progress.total_source)})" if progress.total_source else ""
+    return f"{format_duration(progress.eta_seconds)}{source}"
+
+
+def metric_figure(label: str, metric: Metric | None, progress: Progress) -> Figure:
+    """Return the newest value of a series with its change and its best value."""
+    if metric is None:
+        return Figure(label, f"{UNKNOWN} (no series)")
+    text = f"{format_number(metric.value)} ({format_change(metric.change_percent)}) at {moment(metric.step, progress)}"
+    if metric.best is not None:
+        text = f"{text}, best {format_number(metric.best)} at {moment(metric.best_step, progress)}"
+    return Figure(label, text, _tone(metric))
+
+
+def _tone(metric: Metric) -> str:
+    if not math.isfinite(metric.value):
+        return "critical"
+    if metric.direction is None or not metric.change_percent:
+        return ""
+    return "better" if (metric.change_percent < 0) == (metric.direction == "min") else "worse"
+
+
+def metric_figures(metrics: Sequence[Metric], progress: Progress, foreign: Foreign = plain) -> tuple[Figure, ...]:
+    """Return one figure per series, in the order given."""
+    return tuple(metric_figure(foreign(metric.label), metric, progress) for metric in metrics)
+
+
+def health_figures(health: Health) -> tuple[Figure, ...]:
+    """Return the score with its written-out sum and how many checks ran."""
+    return (
+        Figure("Score", score_text(health), health.band or ""),
+        Figure("Sum", sum_text(health)),
+        Figure("Checks", f"{health.checks.ran} of {health.checks.of} ran"),
+    )
+
+
+def score_text(health: Health) -> str:
+    """Return the score with its band, or that there is not enough to judge."""
+    if health.score is None or health.band is None:
+        return f"{UNKNOWN} (not enough data yet)"
+    provisional = " (provisional: few points so far)" if health.provisional else ""
+    return f"{health.score} of 100, {BAND_WORDS[health.band]}{provisional}"
+
+
+def sum_text(health: Health) -> str:
+    """Return how the score comes about: ``100 − 15 (divergence) − 4 (resources) = 81``."""
+    if health.score is None:
+        return UNKNOWN
+    parts = "".join(f" {MINUS} {format_number(item.points, 3)} ({item.group})" for item in health.deductions)
+    return f"100{parts} = {health.score}" if parts else "100, nothing deducted"
+
+
+def finding_title(finding: Finding, progress: Progress, foreign: Foreign = plain) -> str:
+    """Return a finding in a line: severity, what, in which series, since when, and whether it lasts."""
+    where = f" in {foreign(finding.tag)}" if finding.tag else ""
+    since = f", since {moment(finding.onset_step, progress)}" if finding.onset_step is not None else ""
+    if finding.open:
+        state = ""
+    elif finding.recovered_step is None:
+        state = ", over"
+    else:
+        state = f", over at {moment(finding.recovered_step, progress)}"
+    return f"{finding.severity}: {finding.kind.replace('_', ' ')}{where}{since}{state}"
+
+
+def checkpoint_figures(status: RunStatus, foreign: Foreign = plain) -> tuple[Figure, ...]:
+    """Return the best checkpoint, the newest one, and which epochs and steps are saved."""
+    checkpoints = status.checkpoints
+    if not checkpoints.saved and checkpoints.best is None:
+        return (Figure("Saved", "none"),)
+    return (
+        Figure("Best", _checkpoint(checkpoints.best, status.now, foreign)),
+        Figure("Newest", _checkpoint(checkpoints.newest, status.now, foreign)),
+        Figure("Saved", saved_text(checkpoints.saved)),
+    )
+
+
+def _checkpoint(checkpoint: Checkpoint | None, now: float, foreign: Foreign) -> str:
+    if checkpoint is None:
+        return f"{UNKNOWN} (not saved)"
+    age = format_age(now - checkpoint.modified)
+    doubt = "" if checkpoint.readable else ", cannot be read"
+    return f"{foreign(checkpoint.name)} ({format_bytes(checkpoint.size_bytes)}, {age}{doubt})"
+
+
+def saved_text(saved: Sequence[Checkpoint], limit: int = 12) -> str:
+    """Return which epochs and steps are saved, oldest first; the newest `limit` of them when there are more."""
+    epochs = sorted({item.epoch for item in saved if item.kind == "epoch" and item.epoch is not None})
+    steps = sorted({item.step for item in saved if item.kind == "step" and item.step is not None})
+    parts = [
+        _series_of("epochs", epochs, limit) if epochs else "",
+        _series_of("steps", steps, limit) if steps else "",
+    ]
+    listed = "; ".join(part for part in parts if part)
+    total = f"{len(saved)} in all"
+    return f"{listed} ({total})" if listed else total
+
+
+def _series_of(word: str, numbers: Sequence[int], limit: int) -> str:
+    shown = ", ".join(format_step(number) for number in numbers[-limit:])
+    return f"{word} … {shown}" if len(numbers) > limit else f"{word} {shown}"
+
+
+def resource_figures(sample: Sample, foreign: Foreign = plain) -> tuple[Figure, ...]:
+    """Return CPU, memory and disk of the machine and one figure per GPU, or why there is none."""
+    figures = [
+        Figure("CPU", format_percent(sample.cpu_percent)),
+        Figure("Memory", _used(sample.memory_used_bytes, sample.memory_total_bytes)),
+        Figure("Disk free", format_bytes(sample.disk_free_bytes)),
+    ]
+    figures.extend(Figure(f"GPU {gpu.index}", _gpu(gpu, foreign)) for gpu in sample.gpus)
+    if not sample.gpus:
+        figures.append(Figure("GPU", sample.gpu_note or UNKNOWN))
+    return tuple(figures)
+
+
+def _used(used: int | None, total: int | None) -> str:
+    if used is None or not total:
+        return format_bytes(used)
+    return f"{format_bytes(used)} of {format_bytes(total)} ({format_percent(100 * used / total)})"
+
+
+def _gpu(gpu: GpuSample, foreign: Foreign) -> str:
+    celsius = UNKNOWN if gpu.temperature_celsius is None else f"{gpu.temperature_celsius:.0f} °C"
+    memory = _used(gpu.memory_used_bytes, gpu.memory_total_bytes)
+    return f"{format_percent(gpu.utilization_percent)} busy, {memory}, {celsius}, {foreign(gpu.name)}"
+
+
+def trend_figures(trend: Sequence[TrendBar], progress: Progress, width: int = 30) -> tuple[Figure, ...]:
+    """Return the recent loss, oldest first: the value beside a bar of at most `width` characters."""
+    values = [format_number(item.value) for item in trend]
+    column = max((len(value) for value in values), default=0)
+    return tuple(
+        Figure(moment(item.step, progress), f"{value:>{column}}  {bar(item.share, width)}".rstrip())
+        for item, value in zip(trend, values, strict=True)
+    )
+
+
+def bar(share: float, width: int) -> str:
+    """Return a bar of ``share × width`` characters, to an eighth of one; without length for an unknown share."""
+    if not math.isfinite(share):
+        return ""
+    eighths = round(min(max(share, 0.0), 1.0) * width * 8)
+    return "█" * (eighths // 8) + _EIGHTHS[eighths % 8]
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """Return one character per value, low to high; a non-finite value is ``×``, a constant series stays low."""
+    finite = [value for value in values if math.isfinite(value)]
+    if not finite:
+        return "×" * len(values)
+    low, high = min(finite), max(finite)
+    # Halved before the subtraction: the span of two huge values of opposite sign would overflow.
+    span = high / 2 - low / 2
+    return "".join(
+        "×" if not math.isfinite(value) else _SPARKS[_level((value / 2 - low / 2) / span if span else 0.0)]
+        for value in values
+    )
+
+
+def _level(share: float) -> int:
+    return min(int(share * len(_SPARKS)), len(_SPARKS) - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Figures under a heading."""
+
+    title: str
+    figures: tuple[Figure, ...]
+
+
+def status_sections(status: RunStatus) -> tuple[Section, ...]:
+    """Return everything a person wants at one look, for a terminal; sections without content are left out."""
+    progress = status.progress
+    sections = (
+        Section("Run", (*run_figures(status), Figure("", plain(status.state.reason)))),
+        Section("Progress", progress_figures(status)),
+        Section("Validation", metric_figures(status.validation, progress)),
+        Section("Scores", metric_figures(status.scores, progress)),
+        Section("Loss trend", trend_figures(status.trend, progress)),
+        Section("Health", health_figures(status.health)),
+        Section("Findings", finding_figures(status)),
+        Section("Checkpoints", checkpoint_figures(status)),
+        Section("Resources", resource_figures(status.sample)),
+        Section("Problems met while reading", problem_figures(status.problems)),
+    )
+    return tuple(section for section in sections if section.figures)
+
+
+def finding_figures(status: RunStatus) -> tuple[Figure, ...]:
+    """Return the findings, newest first: those that last with evidence and advice, those that are over in a line."""
+    return tuple(_finding(finding, status.progress) for finding in status.health.findings)
+
+
+def _finding(finding: Finding, progress: Progress) -> Figure:
+    lines = [finding_title(finding, progress)]
+    if finding.open:
+        lines += [plain(finding.evidence), plain(finding.advice)]
+    return Figure("*", "\n".join(lines), finding.severity if finding.open else "")
+
+
+def problem_figures(problems: Sequence[ReadProblem]) -> tuple[Figure, ...]:
+    """Return what could not be read: which file, at which byte, why."""
+    return tuple(Figure("*", f"{_place(problem)}\n{plain(problem.detail)}", "warning") for problem in problems)
+
+
+def _place(problem: ReadProblem) -> str:
+    path = plain(problem.path)
+    return path if problem.offset is None else f"{path}, byte {format_step(problem.offset)}"

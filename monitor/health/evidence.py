@@ -1,0 +1,29 @@
+"""What the rules judge: the visible points of one run and what is known beside them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from monitor.schema import Checkpoints, Points, Roles, RunState, Sample, Session
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evidence:
+    """Everything a judgement rests on; nothing else is looked at.
+
+    Args:
+        roles: Which tag means what.
+        series: Tag → its visible points: superseded points are already hidden. Tags without a role are not read.
+        sessions: The stretches of the run, in order.
+        state: Whether the run is alive.
+        samples: Readings of this machine, oldest first.
+        checkpoints: What is saved; only advice names it.
+        steps_are_epochs: True when one step of the scalars is one epoch; people then read "epoch", counted from 1.
+    """
+
+    roles: Roles
+    series: Mapping[str, Points]
+    state: RunState
+    sessions: tuple[Session, ...] = ()
+    samples: tuple[Sample, ...] = ()
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    steps_are_epochs: bool = False

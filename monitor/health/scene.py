@@ -1,0 +1,149 @@
+"""The scene the rules look at: the judged series of one run, and what was open when."""
+
+import re
+from collections.abc import Iterable
+from functools import cached_property
+
+import numpy as np
+
+from monitor.health.episodes import Episode, Place
+from monitor.health.evidence import Evidence
+from monitor.health.track import Track
+from monitor.schema import Direction, RoleTag
+from monitor.settings import Settings
+from monitor.text import format_step
+
+REWARD = re.compile(r"rew(ard)?s?(\b|_|$)|return|cumulative", re.IGNORECASE)
+HELD_OUT = re.compile(r"(^|[/_ .-])(val|valid|validation|eval|evaluation|test)([/_ .-]|$)", re.IGNORECASE)
+TRAINING = re.compile(r"(^|[/_ .-])train(ing)?([/_ .-]|$)", re.IGNORECASE)
+
+SCHEDULE_RATIO = 1.5
+"""A learning rate this much higher than at the best point explains a rise: warm-up, one-cycle, warm restart."""
+
+
+class Scene:
+    """The judged series of one run at one moment.
+
+    Args:
+        evidence: What is judged.
+        settings: The user's bands.
+        now: The moment, seconds UTC.
+    """
+
+    def __init__(self, evidence: Evidence, settings: Settings, now: float) -> None:
+        self.evidence = evidence
+        self.settings = settings
+        self.now = now
+        self.episodes: list[Episode] = []
+
+    @cached_property
+    def loss(self) -> Track | None:
+        """The training loss; free in reinforcement learning, where its level means nothing."""
+        role = self.evidence.roles.loss
+        if role is None:
+            return None
+        return self._track(role, None if self._learns_by_reward else role.direction)
+
+    @cached_property
+    def reward(self) -> Track | None:
+        """The reward of a run that learns by reward."""
+        rewards = [role for role in self._rewards if not HELD_OUT.search(role.tag)]
+        return self._track(rewards[0], rewards[0].direction) if rewards and self._learns_by_reward else None
+
+    @cached_property
+    def judged(self) -> Track | None:
+        """The series whose rise means trouble: the loss, or the reward where the loss is free."""
+        return self.loss if self.loss is not None and self.loss.direction is not None else self.reward
+
+    @cached_property
+    def validations(self) -> tuple[Track, ...]:
+        """Validation losses with a direction."""
+        found = (self._track(role, role.direction) for role in self.evidence.roles.validation if role.direction)
+        return tuple(track for track in found if track is not None)
+
+    @cached_property
+    def scores(self) -> tuple[Track, ...]:
+        """Task metrics on held-out samples, such as accuracies; rewards and training metrics left out."""
+        named = (role for role in self.evidence.roles.scores if role.direction and not TRAINING.search(role.tag))
+        found = (self._track(role, role.direction) for role in named if role not in self._rewards)
+        return tuple(track for track in found if track is not None)
+
+    @cached_property
+    def learning_rate(self) -> Track | None:
+        """The learning rate."""
+        return self._optional(self.evidence.roles.learning_rate)
+
+    @cached_property
+    def gradient_norm(self) -> Track | None:
+        """The norm of the gradient."""
+        return self._optional(self.evidence.roles.gradient_norm)
+
+    @cached_property
+    def clock(self) -> Track | None:
+        """The series whose points count as the length of the run: the training loss, else the longest judged one."""
+        if self.loss is not None:
+            return self.loss
+        others = [track for track in (self.reward, *self.validations, *self.scores, self.learning_rate) if track]
+        return max(others, key=lambda track: len(track.points), default=None)
+
+    @cached_property
+    def tracks(self) -> tuple[Track, ...]:
+        """Every series a rule looks at."""
+        single = (self.loss, self.reward, self.learning_rate, self.gradient_norm)
+        return (*(track for track in single if track is not None), *self.validations, *self.scores)
+
+    def learning_rate_at(self, time: float) -> float | None:
+        """Return the learning rate that was known at `time`, None without one."""
+        rates = self.learning_rate
+        known = rates.known_at(time) if rates is not None else 0
+        return float(rates.value[known - 1]) if rates is not None and known else None
+
+    def raised_by_schedule(self, then: float, time: float) -> bool:
+        """Tell whether the learning rate at `time` is so much above that at `then` that a rise needs no other cause."""
+        before, after = self.learning_rate_at(then), self.learning_rate_at(time)
+        return before is not None and after is not None and after >= SCHEDULE_RATIO * before and after > 0
+
+    def was_open(self, kinds: Iterable[str], time: float) -> bool:
+        """Tell whether a finding of one of these kinds was open at `time`; only rules replayed before count."""
+        wanted = set(kinds)
+        states = (episode.at(time) for episode in self.episodes if episode.kind in wanted)
+        return any(state is not None and state.open for state in states)
+
+    def place(self, track: Track, index: int) -> Place:
+        """Return where and when finite point `index` of a series was logged."""
+        return Place(int(track.step[index]), float(track.time[index]), int(track.session[index]))
+
+    def named(self, step: int | None) -> str:
+        """Return a step as people call it: ``epoch 18``, counted from 1, or ``step 6,200``."""
+        return name_step(step, self.evidence.steps_are_epochs)
+
+    @cached_property
+    def _rewards(self) -> tuple[RoleTag, ...]:
+        return tuple(role for role in self.evidence.roles.scores if is_reward(role.tag) and role.direction == "max")
+
+    @cached_property
+    def _learns_by_reward(self) -> bool:
+        """A reward of training episodes and no validation loss; a reward of evaluation episodes alone is a metric."""
+        return not self.evidence.roles.validation and any(not HELD_OUT.search(role.tag) for role in self._rewards)
+
+    def _optional(self, role: RoleTag | None) -> Track | None:
+        return self._track(role, None) if role is not None else None
+
+    def _track(self, role: RoleTag, direction: Direction | None) -> Track | None:
+        points = self.evidence.series.get(role.tag)
+        return Track(role.tag, points, direction) if points is not None and len(points) else None
+
+
+def is_reward(tag: str) -> bool:
+    """Tell whether a tag names the reward of episodes."""
+    return REWARD.search(tag) is not None
+
+
+def name_step(step: int | None, steps_are_epochs: bool) -> str:
+    """Return a step as people call it: ``epoch 18``, counted from 1, or ``step 6,200``."""
+    return f"epoch {format_step(step + 1)}" if steps_are_epochs and step is not None else f"step {format_step(step)}"
+
+
+def bits_equal(first: np.ndarray, second: np.ndarray) -> bool:
+    """Tell whether two float64 columns are the same bit for bit, NaN included."""
+    return bool(np.array_equal(first.view(np.int64), second.view(np.int64)))

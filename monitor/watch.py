@@ -1,0 +1,310 @@
+"""The joint of sources and computing: what is new is read, judged, and handed out as a RunStatus.
+
+`RunWatch` keeps one run up to date, `LogWatch` all runs below the log directories. Both are shared by all browser
+sessions; a lock guards one run at a time, so a slow run never holds up another.
+"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from monitor.analysis.progress import progress_of, state_of, steps_are_epochs
+from monitor.analysis.roles import choose_roles
+from monitor.analysis.series import loss_trend, metric_of, visible
+from monitor.errors import NotAllowed, NotReadable, RunNotFound
+from monitor.health import Assessor, Evidence
+from monitor.schema import (
+    Checkpoints,
+    Configuration,
+    Metric,
+    Points,
+    ReadProblem,
+    Roles,
+    RoleTag,
+    Run,
+    RunState,
+    Sample,
+    Scalars,
+)
+from monitor.settings import Settings
+from monitor.sources.checkpoints import find_checkpoints
+from monitor.sources.config import read_configuration
+from monitor.sources.extras import Extras, read_extras
+from monitor.sources.reader import RunReader
+from monitor.sources.resources import ResourceSampler
+from monitor.sources.runs import RunFinder, RunList
+from monitor.status import RunStatus
+
+MOST_RUNS_HELD = 512  # runs whose points stay in memory; the one not asked for longest makes room
+SEARCH_SECONDS = 1.0  # the log directories are searched at most this often
+CHECKPOINT_SECONDS = 5.0
+CONFIGURATION_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Beside:
+    """What lies beside the events, and when it was looked at."""
+
+    checkpoints: Checkpoints
+    checkpoints_at: float
+    configuration: Configuration
+    configuration_at: float
+
+
+class RunWatch:
+    """One run, kept up to date.
+
+    Args:
+        path: The run directory.
+        settings: Thresholds and roles.
+        name: What the run is called; the directory's name by default.
+        sampler: The machine's figures; shared by all runs of a process.
+        log_directory: Configuration above it is not read.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        settings: Settings | None = None,
+        *,
+        name: str | None = None,
+        sampler: ResourceSampler | None = None,
+        log_directory: Path | None = None,
+    ) -> None:
+        self.path = Path(path)
+        self.name = name or self.path.resolve().name
+        self._settings = settings or Settings()
+        self._sampler = sampler or ResourceSampler(self._settings.refresh.resources_seconds)
+        self._log_directory = log_directory
+        self._reader = RunReader(self.path)
+        self._lock = threading.Lock()
+        self._beside: _Beside | None = None
+        self._assessors: OrderedDict[Roles, Assessor] = OrderedDict()
+        self._extras: tuple[int, Extras] = (-1, Extras())
+
+    def scalars(self) -> Scalars:
+        """Read what is new in the event files and return all scalars."""
+        return self._reader.refresh()
+
+    def refresh(self, now: float, roles: Mapping[str, str] | None = None) -> RunStatus:
+        """Read what is new and return the status of the run.
+
+        Args:
+            now: The moment, seconds UTC.
+            roles: Role → tag, over the settings and the automatic choice.
+
+        Raises:
+            RunNotFound: There is no such directory, and nothing was read of it before.
+            NotReadable: The directory may not be listed, and nothing was read of it before.
+        """
+        scalars = self._reader.refresh()
+        if not scalars.series:
+            self._require_directory()
+        with self._lock:
+            return self._status(scalars, now, roles or {})
+
+    def configuration(self, now: float) -> Configuration:
+        """Return the configuration beside the run."""
+        with self._lock:
+            return self._look_beside(now).configuration
+
+    def extras(self) -> Extras:
+        """Return the text and hyper-parameters logged in the run."""
+        version = self._reader.refresh().version
+        with self._lock:
+            if self._extras[0] != version:
+                self._extras = (version, read_extras(self._reader.kept()))
+            return self._extras[1]
+
+    def _status(self, scalars: Scalars, now: float, named_roles: Mapping[str, str]) -> RunStatus:
+        settings = self._settings
+        beside = self._look_beside(now)
+        configuration = beside.configuration
+        roles = choose_roles(scalars.series, {**settings.roles, **named_roles})
+        shown = {role.tag: visible(scalars.points(role.tag)) for role in _all_roles(roles)}
+        progress = progress_of(scalars, roles, configuration, settings, now)
+        state = state_of(scalars, progress, settings, now)
+        sample = self._sampler.sample(now, self.path)
+        evidence = Evidence(
+            roles=roles,
+            series=shown,
+            state=state,
+            sessions=scalars.sessions,
+            samples=self._sampler.history(),
+            checkpoints=beside.checkpoints,
+            steps_are_epochs=steps_are_epochs(scalars.series, roles, configuration, settings),
+        )
+        assessment = self._assessor(roles).assess(evidence, settings, now)
+        loss = shown.get(roles.loss.tag) if roles.loss else None
+        return RunStatus(
+            run=Run(self.name, str(self.path), scalars.last_event or 0.0, scalars.size_bytes),
+            now=now,
+            scalars=scalars,
+            roles=roles,
+            state=state,
+            progress=progress,
+            loss=_metric(shown, roles.loss),
+            learning_rate=_metric(shown, roles.learning_rate),
+            epoch_duration=_metric(shown, roles.duration),
+            validation=_metrics(shown, roles.validation),
+            scores=_metrics(shown, roles.scores),
+            trend=loss_trend(loss, settings.progress.trend_epochs) if loss is not None else (),
+            health=assessment.health,
+            health_history=assessment.history,
+            checkpoints=beside.checkpoints,
+            configuration=configuration,
+            sample=sample,
+            problems=_told(scalars.problems, state) + configuration.problems,
+        )
+
+    def _assessor(self, roles: Roles) -> Assessor:
+        """Return the assessor that keeps its place in the history, one per choice of roles."""
+        assessor = self._assessors.pop(roles, None) or Assessor()
+        self._assessors[roles] = assessor
+        while len(self._assessors) > 4:
+            self._assessors.popitem(last=False)
+        return assessor
+
+    def _look_beside(self, now: float) -> _Beside:
+        """Return checkpoints and configuration, looked at again when the last look is old."""
+        beside = self._beside
+        if beside is None or not 0 <= now - beside.checkpoints_at < CHECKPOINT_SECONDS:
+            checkpoints, checkpoints_at = find_checkpoints(self.path, self._log_directory), now
+        else:
+            checkpoints, checkpoints_at = beside.checkpoints, beside.checkpoints_at
+        if beside is None or not 0 <= now - beside.configuration_at < CONFIGURATION_SECONDS:
+            configuration, configuration_at = read_configuration(self.path, self._log_directory), now
+        else:
+            configuration, configuration_at = beside.configuration, beside.configuration_at
+        self._beside = _Beside(checkpoints, checkpoints_at, configuration, configuration_at)
+        return self._beside
+
+    def _require_directory(self) -> None:
+        try:
+            next(self.path.iterdir(), None)
+        except PermissionError as error:
+            raise NotReadable(
+                f'The run directory "{self.path}" may not be read by this user.',
+                hint=f'Allow it with: chmod u+rx "{self.path}" (as its owner), or start the monitor as a user who may.',
+            ) from error
+        except OSError as error:
+            raise RunNotFound(
+                f'The run directory "{self.path}" does not exist or is not a directory.',
+                hint="Check the path, or leave --run-dir out to take the newest run below the log directory.",
+            ) from error
+
+
+class LogWatch:
+    """All runs below the log directories, each read when it is first asked for and kept up to date from then on.
+
+    Args:
+        directories: The log directories, resolved; nothing outside them is opened.
+        settings: Thresholds and roles.
+        run_directory: Watch this one run instead of searching.
+    """
+
+    def __init__(
+        self, directories: Sequence[Path], settings: Settings | None = None, *, run_directory: Path | None = None
+    ) -> None:
+        self.directories = tuple(directories)
+        self.settings = settings or Settings()
+        self.run_directory = run_directory
+        self._sampler = ResourceSampler(self.settings.refresh.resources_seconds)
+        self._finder = RunFinder(self.directories)
+        self._lock = threading.Lock()
+        self._found: tuple[float, RunList] | None = None
+        self._watches: OrderedDict[str, RunWatch] = OrderedDict()
+
+    def find_runs(self, now: float) -> RunList:
+        """Return the runs that are there, newest first; nothing of their events is read."""
+        with self._lock:
+            if self._found is None or not 0 <= now - self._found[0] < SEARCH_SECONDS:
+                found = RunList((self._named_run(),)) if self.run_directory else self._finder.find()
+                self._found = (now, found)
+            return self._found[1]
+
+    def status(self, name: str, now: float, roles: Mapping[str, str] | None = None) -> RunStatus:
+        """Return the status of one run; only that run is read.
+
+        Raises:
+            RunNotFound: No run of that name lies below the log directories.
+            NotAllowed: The run's directory leads out of the log directories.
+            NotReadable: The run's directory may not be listed.
+        """
+        return self._watch(name, now).refresh(now, roles)
+
+    def scalars(self, name: str, now: float) -> Scalars:
+        """Return all scalars of one run. Raises as `status` does."""
+        return self._watch(name, now).scalars()
+
+    def configuration(self, name: str, now: float) -> Configuration:
+        """Return the configuration beside one run. Raises as `status` does."""
+        return self._watch(name, now).configuration(now)
+
+    def extras(self, name: str, now: float) -> Extras:
+        """Return the text and hyper-parameters logged in one run. Raises as `status` does."""
+        return self._watch(name, now).extras()
+
+    def samples(self) -> tuple[Sample, ...]:
+        """Return the readings of this machine, oldest first."""
+        return self._sampler.history()
+
+    def _named_run(self) -> Run:
+        path = self.run_directory or Path()
+        above = next((directory for directory in self.directories if path.is_relative_to(directory)), None)
+        name = path.relative_to(above).as_posix() if above else path.name
+        return Run(name, str(path), 0.0, 0)
+
+    def _watch(self, name: str, now: float) -> RunWatch:
+        run = self.find_runs(now).find(name)
+        with self._lock:
+            watch = self._watches.pop(name, None)
+            if watch is None and run is not None:
+                watch = self._new_watch(run)
+            if watch is None:
+                raise RunNotFound(
+                    f'There is no run "{name}" below {_listed(self.directories)}.',
+                    hint="Choose one of the runs listed, or start the monitor with the log directory that holds it.",
+                )
+            self._watches[name] = watch
+            while len(self._watches) > MOST_RUNS_HELD:
+                self._watches.popitem(last=False)
+        return watch
+
+    def _new_watch(self, run: Run) -> RunWatch:
+        path = Path(run.path).resolve()
+        if self.run_directory:
+            return RunWatch(path, self.settings, name=run.name, sampler=self._sampler)
+        above = next((directory for directory in self.directories if path.is_relative_to(directory)), None)
+        if above is None:
+            raise NotAllowed(
+                f'The run "{run.name}" leads out of the log directories.',
+                hint="Start the monitor with the directory it leads to as a log directory of its own.",
+            )
+        return RunWatch(path, self.settings, name=run.name, sampler=self._sampler, log_directory=above)
+
+
+def _told(problems: tuple[ReadProblem, ...], state: RunState) -> tuple[ReadProblem, ...]:
+    """Return the problems a person should hear of: while a run is running its last record may well be incomplete."""
+    if state.state != "running":
+        return problems
+    return tuple(problem for problem in problems if problem.kind != "incomplete_record")
+
+
+def _all_roles(roles: Roles) -> tuple[RoleTag, ...]:
+    single = (roles.loss, roles.learning_rate, roles.epoch, roles.duration, roles.throughput, roles.gradient_norm)
+    return tuple(role for role in single if role) + roles.validation + roles.scores
+
+
+def _metric(series: Mapping[str, Points], role: RoleTag | None) -> Metric | None:
+    return metric_of(series[role.tag], role) if role else None
+
+
+def _metrics(series: Mapping[str, Points], roles: Sequence[RoleTag]) -> tuple[Metric, ...]:
+    return tuple(metric for role in roles if (metric := _metric(series, role)))
+
+
+def _listed(directories: Sequence[Path]) -> str:
+    return " or ".join(f'"{directory}"' for directory in directories)
