@@ -42,6 +42,7 @@ from monitor.schema import (
     SEVERITIES,
     Checkpoints,
     Configuration,
+    Direction,
     Health,
     Points,
     Progress,
@@ -200,13 +201,20 @@ def _demo(options: Options) -> int:
     from monitor.demo import write_demo, write_live_demo  # pulls in TensorBoard's writer
 
     if options.live:
-        _tell(f"A training is being written below {options.directory}; Ctrl+C ends it.")
-        write_live_demo(options.directory)
+        write_live_demo(options.directory, announce=_announce_live)
         return FINE
-    for path in write_demo(options.directory, options.runs):
-        _emit(f"{plain(str(path))}\n")
+    write_demo(options.directory, options.runs, announce=_announce)
     _tell(f'Look at them with: python -m monitor status --logdir "{options.directory}"')
     return FINE
+
+
+def _announce(run: Path) -> None:
+    _emit(f"{plain(str(run))}\n")
+
+
+def _announce_live(run: Path) -> None:
+    _announce(run)
+    _tell(f'Watch it from another terminal: python -m monitor watch --run-dir "{run}". Ctrl+C ends the training.')
 
 
 # --- the runs a command was pointed at -----------------------------------------------------------------------------
@@ -219,7 +227,6 @@ class _Source:
     settings: Settings
     directories: tuple[Path, ...]
     runs: LogWatch
-    single: RunWatch | None
 
     @staticmethod
     def of(options: Options) -> "_Source":
@@ -227,24 +234,20 @@ class _Source:
         run_directory: Path | None = getattr(options, "run_dir", None)
         # A run that is named directly needs no log directory, so a missing one is no error then.
         directories = () if run_directory and not options.logdir else log_directories(options.logdir)
-        single = RunWatch(run_directory, settings) if run_directory else None
-        return _Source(settings, directories, LogWatch(directories, settings), single)
+        return _Source(settings, directories, LogWatch(directories, settings, run_directory=run_directory))
 
     def newest(self, now: float) -> RunStatus:
         """Return the run named by ``--run-dir``, else the newest; a waiting one while there is none."""
-        if self.single is not None:
-            return self.single.refresh(now, self.settings.roles)
         found = self.runs.find_runs(now)
         if not found.runs:
             return _waiting(self.directories, found.problems, now)
-        return self.runs.status(found.runs[0].name, now, self.settings.roles)
+        return self.runs.status(found.runs[0].name, now)
 
     def named(self, name: str, now: float) -> RunStatus:
         """Return the run of that name; a path to a directory is as good as a name."""
-        known = any(run.name == name for run in self.runs.find_runs(now).runs)
-        if not known and _is_directory(name):
-            return RunWatch(Path(name), self.settings, name=name).refresh(now, self.settings.roles)
-        return self.runs.status(name, now, self.settings.roles)
+        if self.runs.find_runs(now).find(name) is None and _is_directory(name):
+            return RunWatch(Path(name), self.settings, name=name).refresh(now)
+        return self.runs.status(name, now)
 
 
 def _is_directory(name: str) -> bool:
@@ -325,7 +328,12 @@ def _comparison(statuses: Sequence[RunStatus], tags: Sequence[str], by: By) -> C
     points: dict[str, Points] = {
         status.run.name: status.scalars.points(tag) for status, tag in zip(statuses, tags, strict=True)
     }
-    return compare_runs(points, direction_of(tags[0]) or "min", by)
+    return compare_runs(points, _direction(statuses[0], tags[0]), by, tags[0])
+
+
+def _direction(status: RunStatus, tag: str) -> Direction | None:
+    loss = status.roles.loss
+    return loss.direction if loss and loss.tag == tag else direction_of(tag)
 
 
 def _comparison_json(statuses: Sequence[RunStatus], tags: Sequence[str], comparison: Comparison) -> dict[str, Any]:
@@ -345,8 +353,8 @@ def _values(row: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key != "run"}
 
 
-def _configurations(statuses: Sequence[RunStatus]) -> dict[str, Any]:
-    return {status.run.name: status.configuration.values for status in statuses}
+def _configurations(statuses: Sequence[RunStatus]) -> dict[str, Configuration]:
+    return {status.run.name: status.configuration for status in statuses}
 
 
 def _comparison_text(statuses: Sequence[RunStatus], tags: Sequence[str], comparison: Comparison) -> str:
@@ -393,7 +401,7 @@ def _export_frame(status: RunStatus, tags: Sequence[str]) -> pd.DataFrame:
     frame = status.scalars.frame
     if tags:
         frame = frame[frame["tag"].isin(tags)]
-    run = pd.Categorical.from_codes([0] * len(frame), categories=[status.run.name])
+    run = pd.Categorical([status.run.name]).repeat(len(frame))
     return pd.DataFrame({"run": run, **{name: frame[name].array for name in frame.columns}})
 
 

@@ -7,14 +7,14 @@ code spans only, so that no viewer takes it for markup.
 import errno
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
-from monitor.analysis.compare import Comparison, ComparisonRow, config_difference
+from monitor.analysis.compare import Comparison, RunRow, config_difference
 from monitor.analysis.series import non_finite_rows, session_starts, thin, visible
 from monitor.errors import ReportNotWritten
 from monitor.figures import (
@@ -119,7 +119,7 @@ def _head(status: RunStatus, made_at: float, command: str | None) -> Lines:
 
 
 def _figure_table(figures: Sequence[Figure]) -> Lines:
-    return _table(("", ""), [(figure.label, figure.value) for figure in figures])
+    return _table(("figure", "value"), [(figure.label, figure.value) for figure in figures])
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Lines:
@@ -238,9 +238,10 @@ def _problems(problems: Sequence[ReadProblem]) -> Lines:
 
 
 def _not_checked(status: RunStatus) -> Lines:
-    items = status.health.checks.not_checked
+    checks = status.health.checks
+    items = checks.not_checked
     if not items:
-        return ["Every check ran."]
+        return ["Every check ran." if checks.ran else "Nothing could be checked yet."]
     return _table(("check", "why not"), [(item.kind.replace("_", " "), _cell(item.why)) for item in items])
 
 
@@ -248,9 +249,9 @@ def _not_checked(status: RunStatus) -> Lines:
 
 
 def _loss_curve(status: RunStatus) -> Lines:
-    if status.loss is None:
+    points = visible(status.scalars.points(status.loss.tag if status.loss else None))
+    if status.loss is None or not len(points):
         return ["The run has no loss series."]
-    points = visible(status.scalars.points(status.loss.tag))
     rows = np.union1d(thin(points.step, points.value, SPARKLINE_POINTS), non_finite_rows(points.value)[:1])
     return [
         f"{code_span(status.loss.tag)}, {format_step(len(points))} points: `{sparkline(points.value[rows].tolist())}`",
@@ -319,12 +320,13 @@ def render_comparison_report(statuses: Sequence[RunStatus], comparison: Comparis
         comparison: The result of `analysis.compare.compare_runs` over them.
         made_at: Moment of the report, seconds UTC.
     """
-    values = {status.run.name: status.configuration.values for status in statuses}
     sections = (
         _comparison_head(statuses, made_at),
-        _section("Result", [prose(comparison.verdict), "", *_comparison_table(comparison)]),
+        _section(
+            f"Result for {code_span(comparison.tag)}", [prose(comparison.verdict), "", *_comparison_table(comparison)]
+        ),
         _section("Ranking", _ranking(comparison.ranking)),
-        _section("Configuration differences", _difference(values)),
+        _section("Configuration differences", _difference(statuses)),
         *(_section(f"Run {code_span(status.run.name)}", _in_short(status)) for status in statuses),
     )
     return _document(sections)
@@ -340,7 +342,7 @@ def _comparison_table(comparison: Comparison) -> Lines:
     return _table(header, [_comparison_row(row) for row in comparison.rows])
 
 
-def _comparison_row(row: ComparisonRow) -> Sequence[str]:
+def _comparison_row(row: RunRow) -> Sequence[str]:
     return (
         table_cell(row.run),
         format_number(row.best),
@@ -358,12 +360,13 @@ def _ranking(ranking: Sequence[str]) -> Lines:
     return [f"{place}. {code_span(run)}" for place, run in enumerate(ranking, 1)]
 
 
-def _difference(values: Mapping[str, Mapping[str, ConfigValue]]) -> Lines:
-    difference = config_difference(values)
+def _difference(statuses: Sequence[RunStatus]) -> Lines:
+    difference = config_difference({status.run.name: status.configuration for status in statuses})
     if not difference:
         return ["No key differs, or no configuration lies beside the runs."]
-    header = ("key", *(table_cell(run) for run in values))
-    rows = [(table_cell(key), *(_value_cell(found.get(run)) for run in values)) for key, found in difference.items()]
+    names = [status.run.name for status in statuses]
+    header = ("key", *(table_cell(name) for name in names))
+    rows = [(table_cell(key), *(_value_cell(values.get(name)) for name in names)) for key, values in difference.items()]
     return _table(header, rows)
 
 

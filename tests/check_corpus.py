@@ -7,13 +7,12 @@ count, step, value bit for bit, and wall time. Prints what was compared and ever
 
 import contextlib
 import io
-import json
 import os
 import struct
 import subprocess
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -26,48 +25,9 @@ sys.path.insert(0, str(PROJECT))
 from monitor.cli import main as monitor_main  # noqa: E402
 from monitor.schema import Points  # noqa: E402
 from monitor.sources.eventfile import read_scalars  # noqa: E402
+from tests.json_contract import missing_keys, strict_loads  # noqa: E402
 
 SUBPROCESSES = 5  # as many directories are asked through a real process too
-METRIC = ("tag", "step", "value", "previous", "change_percent", "best", "best_step")
-CHECKPOINT = ("name", "kind", "epoch", "step", "bytes", "modified", "readable")
-KEYS: Mapping[str, tuple[str, ...]] = {
-    "": (
-        *("schema_version", "run", "progress", "metrics", "loss_verdict", "health", "findings", "checkpoints"),
-        *("resources", "problems"),
-    ),
-    "run": (
-        *("name", "path", "state", "state_reason", "sessions", "first_event", "last_event", "scalars", "tags"),
-        "framework",
-    ),
-    "progress": (
-        *("step", "epoch", "total_steps", "total_epochs", "total_source", "steps_per_second", "epoch_seconds"),
-        "eta_seconds",
-    ),
-    "metrics": ("loss", "learning_rate", "epoch_duration", "validation", "scores"),
-    "metrics.loss": METRIC,
-    "metrics.learning_rate": METRIC,
-    "metrics.epoch_duration": METRIC,
-    "metrics.validation": METRIC,
-    "metrics.scores": (*METRIC, "direction"),
-    "health": ("score", "band", "provisional", "checks", "deductions"),
-    "health.checks": ("ran", "of", "not_checked"),
-    "health.checks.not_checked": ("kind", "why"),
-    "health.deductions": ("group", "points", "findings"),
-    "findings": (
-        *("id", "kind", "severity", "tag", "session", "onset_step", "detected_step", "open", "recovered_step"),
-        *("value", "reference", "evidence", "advice", "explained_by"),
-    ),
-    "checkpoints": ("best", "newest", "saved"),
-    "checkpoints.best": CHECKPOINT,
-    "checkpoints.newest": CHECKPOINT,
-    "checkpoints.saved": CHECKPOINT,
-    "resources": ("cpu_percent", "memory_used_bytes", "memory_total_bytes", "disk_free_bytes", "gpus", "gpu_note"),
-    "resources.gpus": (
-        *("index", "name", "utilization_percent", "memory_used_bytes", "memory_total_bytes"),
-        "temperature_celsius",
-    ),
-    "problems": ("path", "offset", "kind", "detail"),
-}
 EXIT_CODES = (0, 1, 2, 3)
 Scalar = tuple[int, bytes, float]  # step, the bits of the value, wall time
 
@@ -99,29 +59,13 @@ def status_faults(code: int, results: str, messages: str) -> Iterator[str]:
     if code == 2:
         return
     try:
-        values = json.loads(results, parse_constant=_refuse)
+        values = strict_loads(results)
     except ValueError as error:
         yield f"no strict JSON: {error}"
         return
     yield from missing_keys(values)
     if (code == 3) != (values["run"]["scalars"] == 0):
         yield f"exit code {code} with {values['run']['scalars']} scalars"
-
-
-def _refuse(name: str) -> None:
-    raise ValueError(f"{name} is no JSON number")
-
-
-def missing_keys(value: object, place: str = "") -> Iterator[str]:
-    """Yield the keys that are missing or not known, in every object of the answer."""
-    if isinstance(value, list):
-        for item in value:
-            yield from missing_keys(item, place)
-    elif isinstance(value, dict):
-        if set(value) != set(KEYS[place]):
-            yield f'keys of "{place or "the top"}": {sorted(set(value) ^ set(KEYS[place]))}'
-        for key, item in value.items():
-            yield from missing_keys(item, f"{place}.{key}" if place else key)
 
 
 # --- scalars -------------------------------------------------------------------------------------------------------

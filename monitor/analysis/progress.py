@@ -7,13 +7,12 @@ medians, so a pause of hours does not either.
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
 from monitor.analysis.series import last_of_each_step, last_session, visible
-from monitor.schema import Configuration, Floats, Points, Progress, Roles, RunState, Scalars
+from monitor.schema import Configuration, Floats, Points, Progress, Roles, RoleTag, RunState, Scalars
 from monitor.settings import ProgressSettings, Settings
 from monitor.text import format_age, format_duration, format_step
 
@@ -64,8 +63,15 @@ def find_totals(
     Ultralytics, detectron2, OpenPCDet, ML-Agents and LeRobot.
     """
     steps, epochs = _totals(configuration, settings or Settings())
-    sources = "; ".join(total.source for total in (steps, epochs) if total)
-    return steps and steps.count, epochs and epochs.count, sources or None
+    return _count(steps), _count(epochs), _sources(steps, epochs)
+
+
+def _count(total: _Total | None) -> int | None:
+    return None if total is None else total.count
+
+
+def _sources(*totals: _Total | None) -> str | None:
+    return "; ".join(total.source for total in totals if total is not None) or None
 
 
 def _totals(configuration: Configuration, settings: Settings) -> tuple[_Total | None, _Total | None]:
@@ -124,8 +130,9 @@ def steps_are_epochs(
     that always counts so (YOLO), an epoch duration written at every single step, or a loss at every single step of
     a run whose planned epochs reach beyond its last step while nothing speaks of planned steps. Otherwise False.
     """
+    present = {tag: points for tag, points in series.items() if len(points)}
     totals = _totals(configuration, settings or Settings())
-    return _steps_are_epochs(series, roles, *totals)
+    return _steps_are_epochs(present, _present(roles, present), *totals)
 
 
 def _steps_are_epochs(
@@ -136,14 +143,16 @@ def _steps_are_epochs(
         return False
     if roles.epoch is not None:
         return _epoch_equals_step(visible(series[roles.epoch.tag]))
-    if roles.framework == "YOLO" or (roles.loss and roles.loss.tag.rpartition("/")[2].startswith("epoch_")):
+    if roles.framework == "YOLO":
         return True
     if not _at_every_step(clock):
         return False
+    if roles.loss is not None and roles.loss.tag.rpartition("/")[2].startswith("epoch_"):
+        return True
     if roles.duration is not None and _same_steps(visible(series[roles.duration.tag]), clock):
         return True
     planned = total_epochs is not None and total_epochs.count >= clock.step[-1]
-    return planned and total_steps is None and roles.framework is None
+    return len(clock) > 1 and planned and total_steps is None and roles.framework is None
 
 
 def _clock(series: Mapping[str, Points], roles: Roles) -> Points:
@@ -151,10 +160,10 @@ def _clock(series: Mapping[str, Points], roles: Roles) -> Points:
 
     In a run trained on a reward the loss may count updates where everything else counts steps of the environment.
     """
-    chosen = (roles.loss, *roles.scores, *roles.validation)
+    chosen: tuple[RoleTag | None, ...] = (roles.loss, *roles.scores, *roles.validation)
     if roles.loss is not None and roles.loss.direction is None and roles.scores:
         chosen = (roles.scores[0], roles.loss)
-    found = next((series[role.tag] for role in chosen if role is not None and len(series[role.tag])), None)
+    found = next((series[role.tag] for role in chosen if role is not None and role.tag in series), None)
     return found if found is not None else max(series.values(), key=len, default=Points.empty())
 
 
@@ -165,15 +174,13 @@ def _epoch_equals_step(epochs: Points) -> bool:
 
 
 def _at_every_step(points: Points) -> bool:
-    """Return whether there are at least two points and no step between them was left out."""
-    gaps = np.diff(last_of_each_step(points).step)
-    return len(gaps) > 0 and bool((gaps == 1).all())
+    """Return whether no step between the first and the last was left out."""
+    return bool((np.diff(last_of_each_step(points).step) == 1).all())
 
 
 def _same_steps(durations: Points, clock: Points) -> bool:
     """Return whether both series hold the same steps, but for one that may just be being written."""
-    first, second = set(durations.step.tolist()), set(clock.step.tolist())
-    return len(first ^ second) <= 1
+    return len(np.setxor1d(durations.step, clock.step)) <= 1
 
 
 def first_epoch_step(series: Mapping[str, Points], roles: Roles) -> int:
@@ -185,48 +192,351 @@ def first_epoch_step(series: Mapping[str, Points], roles: Roles) -> int:
 # --- progress ------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is planned, and in which unit the run counts."""
+
+    steps: _Total | None
+    epochs: _Total | None
+    by_epoch: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Remainder:
+    """What of the plan is done and left, in the unit that tells most.
+
+    Args:
+        fraction: Share done, 0–1.
+        left: Steps or epochs that remain; 0 when the plan is fulfilled.
+        unit_seconds: Typical recent time of one of them.
+    """
+
+    fraction: float | None = None
+    left: float | None = None
+    unit_seconds: float | None = None
+
+
 def progress_of(
     scalars: Scalars, roles: Roles, configuration: Configuration, settings: Settings, now: float
 ) -> Progress:
     """Return how far the run is and how fast it goes.
 
     Speed and epoch time are medians over the last `ProgressSettings.recent_points` points of the newest session. The
-    time left is what remains times the typical recent time: in epochs where the run counts epochs, else in steps. It
-    is None when the run is complete or a total or the speed is unknown.
+    time left is what remains times the typical recent time, less the part of it that has passed since the last point:
+    in epochs where the run counts epochs, else in steps. It is None when the plan is fulfilled, or a total or the
+    speed is unknown.
 
     Args:
         scalars: What was read.
         roles: Which tag means what.
         configuration: Where the totals come from.
         settings: Totals of the user, number of recent points.
-        now: The moment, seconds UTC; a run cannot have an age before it.
+        now: The moment, seconds UTC.
     """
     series = {tag: points for tag, points in scalars.series.items() if len(points)}
+    roles = _present(roles, series)
+    plan = _plan(series, roles, configuration, settings)
     clock = visible(_clock(series, roles))
-    total_steps, total_epochs = _totals(configuration, settings)
     if not len(clock):
-        return _planned(total_steps, total_epochs)
-    by_epoch = _steps_are_epochs(series, roles, total_steps, total_epochs)
-    if by_epoch:
-        total_steps, total_epochs = None, total_epochs or _user_steps(total_steps, settings)
-    recent = settings.progress.recent_points
-    step = int(clock.step[-1])
-    speed = _speed(last_session(clock), recent)
-    done = step - first_epoch_step(series, roles) + 1.0 if by_epoch else _epochs_done(series, roles)
-    epoch_seconds = _epoch_seconds(series, roles, speed if by_epoch else None, recent)
-    if epoch_seconds is None and speed and total_steps and total_epochs and not by_epoch:
-        epoch_seconds = total_steps.count / total_epochs.count / speed
-    epoch = None if done is None else int(done) if by_epoch else _epoch_in_work(series, roles, done, total_epochs)
-    fraction, eta = _outlook(step, total_steps, speed, done, total_epochs, epoch_seconds)
+        return _progress(plan)
+    session = last_session(clock)
+    speed = _speed(session, settings.progress.recent_points)
+    epoch_seconds = _epoch_seconds(series, roles, plan, speed, settings.progress.recent_points)
+    done, epoch = _epoch_position(series, roles, plan)
+    rest = _remainder(plan, int(clock.step[-1]), speed, done, epoch_seconds)
+    return _progress(
+        plan,
+        step=int(clock.step[-1]),
+        epoch=epoch,
+        steps_per_second=speed,
+        epoch_seconds=epoch_seconds,
+        eta_seconds=_eta(rest, session, now),
+        fraction=rest.fraction,
+    )
+
+
+def _present(roles: Roles, series: Mapping[str, Points]) -> Roles:
+    """Return the roles without tags that have no point."""
+
+    def kept(role: RoleTag | None) -> RoleTag | None:
+        return role if role is not None and role.tag in series else None
+
+    return replace(
+        roles,
+        loss=kept(roles.loss),
+        epoch=kept(roles.epoch),
+        duration=kept(roles.duration),
+        validation=tuple(role for role in roles.validation if role.tag in series),
+        scores=tuple(role for role in roles.scores if role.tag in series),
+    )
+
+
+def _plan(series: Mapping[str, Points], roles: Roles, configuration: Configuration, settings: Settings) -> _Plan:
+    """Return the totals in the unit the run counts in: planned iterations say nothing where steps are epochs."""
+    steps, epochs = _totals(configuration, settings)
+    if not _steps_are_epochs(series, roles, steps, epochs):
+        return _Plan(steps, epochs, by_epoch=False)
+    from_user = steps if settings.total_steps is not None else None
+    return _Plan(None, epochs or from_user, by_epoch=True)
+
+
+def _progress(
+    plan: _Plan,
+    step: int | None = None,
+    epoch: int | None = None,
+    steps_per_second: float | None = None,
+    epoch_seconds: float | None = None,
+    eta_seconds: float | None = None,
+    fraction: float | None = None,
+) -> Progress:
     return Progress(
         step=step,
         epoch=epoch,
-        total_steps=total_steps and total_steps.count,
-        total_epochs=total_epochs and total_epochs.count,
-        total_source="; ".join(total.source for total in (total_steps, total_epochs) if total) or None,
-        steps_per_second=speed,
+        total_steps=_count(plan.steps),
+        total_epochs=_count(plan.epochs),
+        total_source=_sources(plan.steps, plan.epochs),
+        steps_per_second=steps_per_second,
         epoch_seconds=epoch_seconds,
-        eta_seconds=eta,
-        steps_are_epochs=by_epoch,
+        eta_seconds=eta_seconds,
+        steps_are_epochs=plan.by_epoch,
         fraction=fraction,
     )
+
+
+def _speed(session: Points, recent: int) -> float | None:
+    """Return the recent steps per second of one session, None with fewer than two distinct (step, time) pairs.
+
+    Source: the window of rich's `Task.speed`, with the median of the intervals in place of their mean.
+    """
+    seconds = _seconds_per_unit(session.step.astype(np.float64), session.wall_time, recent)
+    return None if seconds is None else 1 / seconds
+
+
+def _seconds_per_unit(counts: Floats, wall_time: Floats, recent: int) -> float | None:
+    """Return the median time per unit between the last `recent` changes of a count, None without one."""
+    finite = np.isfinite(counts)
+    counts, wall_time = counts[finite], wall_time[finite]
+    if not len(counts):
+        return None
+    first_of_each = np.append(True, counts[1:] != counts[:-1])
+    counts, wall_time = counts[first_of_each][-recent - 1 :], wall_time[first_of_each][-recent - 1 :]
+    units, seconds = np.diff(counts), np.diff(wall_time)
+    forward = (units > 0) & (seconds > 0)
+    return float(np.median(seconds[forward] / units[forward])) if forward.any() else None
+
+
+def _epoch_seconds(
+    series: Mapping[str, Points], roles: Roles, plan: _Plan, speed: float | None, recent: int
+) -> float | None:
+    """Return the typical recent time of one epoch: as logged, else as timed, else from the planned steps per epoch."""
+    if roles.duration is not None:
+        durations = last_session(visible(series[roles.duration.tag])).value[-recent:] * roles.duration.scale
+        durations = durations[np.isfinite(durations) & (durations > 0)]
+        if len(durations):
+            return float(np.median(durations))
+    if plan.by_epoch:
+        return None if speed is None else 1 / speed
+    if roles.epoch is not None:
+        epochs = last_session(visible(series[roles.epoch.tag]))
+        timed = _seconds_per_unit(epochs.value, epochs.wall_time, recent)
+        if timed is not None:
+            return timed
+    if speed is None or plan.steps is None or plan.epochs is None:
+        return None
+    return plan.steps.count / plan.epochs.count / speed
+
+
+def _epoch_position(series: Mapping[str, Points], roles: Roles, plan: _Plan) -> tuple[float | None, int | None]:
+    """Return the epochs done and the number of the epoch in work, counted from 1; None where nobody says.
+
+    Where steps are epochs the point of an epoch is written at its end, so the epoch of the newest point is done. An
+    epoch series either grows in fractions (Hugging Face) or names the epoch in work, from 0 or from 1.
+    """
+    if plan.by_epoch:
+        done = int(visible(_clock(series, roles)).step[-1]) - first_epoch_step(series, roles) + 1
+        return float(done), done
+    if roles.epoch is None:
+        return None, None
+    epochs = visible(series[roles.epoch.tag]).value
+    epochs = epochs[np.isfinite(epochs) & (epochs >= 0)]
+    if not len(epochs):
+        return None, None
+    limit = plan.epochs.count if plan.epochs else math.inf
+    newest = float(epochs[-1])
+    if (epochs != np.floor(epochs)).any():
+        return newest, int(max(min(math.ceil(newest), limit), 1))
+    from_zero = roles.framework == "Lightning" or epochs.min() == 0
+    in_work = int(min(newest + from_zero, limit))
+    return float(in_work - 1), in_work
+
+
+def _remainder(
+    plan: _Plan, step: int, speed: float | None, epochs_done: float | None, epoch_seconds: float | None
+) -> _Remainder:
+    """Return what is left of the planned steps, or of the planned epochs where no steps are planned.
+
+    The last of n steps counted from 0 is n − 1; reaching it fulfils the plan.
+    """
+    if plan.steps is not None:
+        left = max(plan.steps.count - step, 0) if step < plan.steps.count - 1 else 0
+        fraction = step / plan.steps.count if left else 1.0
+        return _Remainder(max(fraction, 0.0), left, 1 / speed if speed else None)
+    if plan.epochs is not None and epochs_done is not None:
+        left_epochs = max(plan.epochs.count - epochs_done, 0.0)
+        return _Remainder(min(epochs_done / plan.epochs.count, 1.0), left_epochs, epoch_seconds)
+    return _Remainder()
+
+
+def _eta(rest: _Remainder, session: Points, now: float) -> float | None:
+    """Return the time left; what has passed since the last point counts, up to the usual distance of two points."""
+    if not rest.left or rest.unit_seconds is None:
+        return None
+    recent = session.wall_time[-_RECENT_GAPS:]
+    usual = float(np.median(np.diff(recent))) if len(recent) > 1 else 0.0
+    passed = min(max(now - float(recent[-1]), 0.0), max(usual, 0.0))
+    return max(rest.left * rest.unit_seconds - passed, 0.0)
+
+
+# --- state ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Rhythm:
+    """How often events come in the newest session, and how many steps lie between two.
+
+    Args:
+        gaps: Seconds between the last events of the tag that is written most often, shape ``(n_gaps,)``.
+        stride: Its usual distance in steps, 0 with fewer than two steps.
+    """
+
+    gaps: Floats
+    stride: float
+
+    @property
+    def usual_seconds(self) -> float | None:
+        """The typical gap; None with too few gaps, or for events written in bursts."""
+        median = float(np.median(self.gaps)) if len(self.gaps) >= _FEWEST_GAPS else 0.0
+        return median if median >= 1e-3 else None
+
+
+def state_of(scalars: Scalars, progress: Progress, settings: Settings, now: float) -> RunState:
+    """Return whether the run is waiting, running, stalled or finished, with the evidence.
+
+    Finished is a run that fulfilled its plan, that fell silent within one logging interval of its end, or whose
+    silence is older than `ProgressSettings.inactive_seconds`. Silence is measured against the run's own rhythm.
+
+    Args:
+        scalars: What was read.
+        progress: As `progress_of` returned it for the same scalars.
+        settings: When silence counts as a stall.
+        now: The moment, seconds UTC; a last event after it is reported, not hidden.
+    """
+    if not scalars.count:
+        return RunState("waiting", _waiting_reason(scalars, now))
+    rhythm = _rhythm(scalars)
+    silence = now - _last_event(scalars)
+    limit = _silence_limit(rhythm, progress, settings.progress)
+    fulfilled = progress.fraction == 1.0
+    if fulfilled and (silence > limit or not _is_beyond(progress)):
+        return RunState("finished", f"{_plan_done(progress)} The last event came {format_age(silence)}.")
+    if silence > limit and _is_near_end(progress, rhythm):
+        return RunState("finished", _near_end_reason(progress, silence))
+    if silence > max(limit, settings.progress.inactive_seconds):
+        age = format_duration(silence)
+        reason = f"The last event is {age} old; nothing says the run ended, so it counts as finished."
+        return RunState("finished", reason)
+    if silence > limit:
+        return RunState("stalled", _stalled_reason(rhythm, silence))
+    return RunState("running", _running_reason(rhythm, progress, silence))
+
+
+def _waiting_reason(scalars: Scalars, now: float) -> str:
+    if scalars.last_event is None:
+        return "No event has been written yet."
+    return f"No scalar has been written yet; the last event came {format_age(now - scalars.last_event)}."
+
+
+def _last_event(scalars: Scalars) -> float:
+    newest = max(float(points.wall_time[-1]) for points in scalars.series.values() if len(points))
+    return newest if scalars.last_event is None else scalars.last_event
+
+
+def _rhythm(scalars: Scalars) -> _Rhythm:
+    series = [points for points in scalars.series.values() if len(points)]
+    newest = max(int(points.session[-1]) for points in series)
+    fastest = last_session(max((points for points in series if points.session[-1] == newest), key=len))
+    moments = np.unique(fastest.wall_time[-_RECENT_GAPS - 1 :])
+    strides = np.diff(np.unique(fastest.step[-_RECENT_GAPS - 1 :]))
+    return _Rhythm(np.diff(moments), float(np.median(strides)) if len(strides) else 0.0)
+
+
+def _silence_limit(rhythm: _Rhythm, progress: Progress, settings: ProgressSettings) -> float:
+    """Return how long the run may be silent before it counts as stalled.
+
+    Pauses for evaluations and checkpoints lie inside the 99th percentile of the gaps. A single pause of days does not
+    excuse the next one. An epoch time that is logged counts like a gap, so that a first slow epoch is no stall.
+    """
+    gaps = rhythm.gaps
+    if len(gaps) < _FEWEST_GAPS:
+        allowed = min(3 * float(gaps.max(initial=0.0)), settings.inactive_seconds)
+        limit = max(settings.stalled_unknown_seconds, allowed)
+    else:
+        typical, long = np.percentile(gaps, (50, 99))
+        allowed = min(3 * float(long), settings.inactive_seconds)
+        limit = max(settings.stalled_seconds, settings.stalled_gap_factor * float(typical), allowed)
+    if progress.steps_are_epochs and progress.epoch_seconds is not None:
+        limit = max(limit, 3 * progress.epoch_seconds)
+    return limit
+
+
+def _is_beyond(progress: Progress) -> bool:
+    """Return whether the run went past its plan, so that the plan no longer tells when it ends."""
+    if progress.total_steps is not None:
+        return (progress.step or 0) > progress.total_steps
+    if progress.total_epochs is None or not progress.steps_are_epochs:
+        return False
+    return (progress.epoch or 0) > progress.total_epochs
+
+
+def _is_near_end(progress: Progress, rhythm: _Rhythm) -> bool:
+    """Return whether less than one logging interval, or only the epoch in work, was left of the plan."""
+    if progress.total_steps is not None:
+        return progress.step is not None and progress.total_steps - progress.step <= rhythm.stride
+    if progress.total_epochs is None or progress.steps_are_epochs:
+        return False
+    return progress.epoch is not None and progress.epoch >= progress.total_epochs
+
+
+def _plan_done(progress: Progress) -> str:
+    if progress.total_steps is not None:
+        total = format_step(progress.total_steps)
+        return f"Step {total} of {total} is done."
+    total = format_step(progress.total_epochs)
+    return f"Epoch {total} of {total} is done."
+
+
+def _near_end_reason(progress: Progress, silence: float) -> str:
+    age = format_age(silence)
+    if progress.total_steps is not None:
+        step, total = format_step(progress.step), format_step(progress.total_steps)
+        return f"The last event came {age}, at step {step} of {total}: less than one logging interval before the end."
+    return f"The last event came {age}, in epoch {format_step(progress.epoch)}, the last one planned."
+
+
+def _stalled_reason(rhythm: _Rhythm, silence: float) -> str:
+    age = format_age(silence)
+    if rhythm.usual_seconds is None:
+        return f"The last event came {age}, and nothing says the run ended."
+    return f"The last event came {age}; usually one comes every {format_duration(rhythm.usual_seconds)}."
+
+
+def _running_reason(rhythm: _Rhythm, progress: Progress, silence: float) -> str:
+    if silence < -_CLOCK_TOLERANCE_SECONDS:
+        lead = format_duration(-silence)
+        return f"The last event lies {lead} in the future: the clock it was written by is ahead of this one."
+    age = format_age(silence)
+    if _is_beyond(progress):
+        return f"{_plan_done(progress)} Events still come, the last one {age}."
+    if rhythm.usual_seconds is None:
+        return f"The last event came {age}."
+    return f"The last event came {age}; usually one comes every {format_duration(rhythm.usual_seconds)}."

@@ -43,6 +43,11 @@ def tick_counts(total: int, after: int = 0) -> list[int]:
     return ticks
 
 
+def last_tick(count: int) -> int:
+    """Return the last number of points up to `count` at which a series is judged."""
+    return tick_counts(count)[-1]
+
+
 @dataclass(frozen=True, slots=True)
 class Course:
     """Where a series stands after its first `points` finite points, on its judged scale (smaller is better).
@@ -155,6 +160,14 @@ class Track:
         """Return the median of the newest of the first `count` points: 5 % of them, from 3 to 50."""
         return median(self.value[max(count - recent_points(count), 0) : count])
 
+    def is_positive(self, count: int) -> bool:
+        """Tell whether the first `count` points are all above 0."""
+        return count <= self._positive_until
+
+    def progress_at(self, count: int) -> float:
+        """Return the progress at the last tick up to `count` points, in the units of the series; at least four."""
+        return self.course(last_tick(count)).linear_progress
+
     @cached_property
     def repeats(self) -> npt.NDArray[np.int64]:
         """For each point, how many identical values end there."""
@@ -168,7 +181,7 @@ class Track:
         return np.maximum(low, np.minimum(high, third))
 
     def _course(self, count: int) -> Course:
-        log = self._log_from <= count <= self._positive_until
+        log = self._log_from <= count and self.is_positive(count)
         scaled = self._logarithm if log else self.value
         width = 1 << max(math.ceil(math.log2(count / DENSEST)), 0)
         condensed = self._condense(log, width)[: count // width]

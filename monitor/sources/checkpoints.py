@@ -2,7 +2,7 @@
 
 The names say everything: no loader runs here, because loading a checkpoint may run code that is stored in it.
 A look costs one listing of the run directory and of each checkpoint directory, and one `stat` per file in them; the
-content of no file is read: 1,000 checkpoint directories of five files take about 0.1 s, 1,000 files a tenth of that,
+content of no file is read: 1,000 checkpoint directories of five files take about 0.1 s, 1,000 files a third of that,
 however large they are.
 
 Conventions of names::
@@ -44,10 +44,14 @@ _BEST = re.compile(r"(?:^|epoch|model|[^a-z])best(?:model|[^a-z]|$)")
 _LAST = re.compile(r"(?:^|[^a-z])(?:last|latest|final)(?:model|[^a-z]|$)")
 # Source: Lightning's ModelCheckpoint.format_checkpoint_name, "{name}={value}" with `epoch` counted from 0.
 _LIGHTNING_EPOCH = re.compile(r"(?:^|[^a-z])epoch=(\d+)")
-_EPOCH = re.compile(r"(?:^|[^a-z])(?:epoch|ep)[_\-. ]?(\d+)|(?:^|[^\d.])(\d+)[_\-]?epochs?(?:[^a-z]|$)")
-_STEP = re.compile(
-    r"(?:^|[^a-z])(?:global_?)?(?:steps?|iter|iteration)[_\-.= ]?(\d+)"
-    r"|(?:^|[^\d.])(\d+)[_\-]?(?:steps?|iters?|iterations?)(?:[^a-z]|$)"
+# The word before the number is looked for first: in epoch_9-step_90 the 9 belongs to the epoch.
+_EPOCH = (
+    re.compile(r"(?:^|[^a-z])(?:epoch|ep)[_\-. ]?(\d+)"),
+    re.compile(r"(?:^|[^\d.])(\d+)[_\-]?epochs?(?:[^a-z=]|$)"),
+)
+_STEP = (
+    re.compile(r"(?:^|[^a-z])(?:global_?)?(?:steps?|iter|iteration)[_\-.= ]?(\d+)"),
+    re.compile(r"(?:^|[^\d.])(\d+)[_\-]?(?:steps?|iters?|iterations?)(?:[^a-z=]|$)"),
 )
 # Source: TensorFlow 1's Saver, "{prefix}-{global_step}"; fvcore's PeriodicCheckpointer, "{prefix}_{iteration:07d}".
 _NUMBERED_STEP = re.compile(r"(?:.+\.ckpt-(\d+)|model_(\d{7}))$")
@@ -181,18 +185,26 @@ def _split(name: str) -> tuple[str, str]:
 def _file_meaning(name: str, parent: str) -> _Meaning:
     stem, suffix = _split(name)
     text = stem.lower()
-    # Source: ML-Agents' ModelCheckpointManager names the files of behaviour X "X/X-<step>.pt".
-    own_step = re.fullmatch(re.escape(parent.lower()) + r"-(\d+)", text)
-    numbered = _NUMBERED_STEP.match(text)
-    keras = _KERAS_EPOCH.match(text) if suffix in KERAS_SUFFIXES else _KERAS_GROUP_EPOCH.match(text)
-    step = _number(own_step) if own_step else _number(numbered) if numbered else _number(_STEP.search(text))
-    lightning = _LIGHTNING_EPOCH.search(text)
-    epoch = int(lightning[1]) + 1 if lightning else _number(_EPOCH.search(text) or keras)
+    epoch, step = _file_epoch(text, suffix), _file_step(text, parent.lower())
     if _BEST.search(text):
         return _Meaning("best", epoch, step)
     if _LAST.search(text):
         return _Meaning("last", epoch, step)
     return _Meaning("epoch" if epoch is not None else "step" if step is not None else "other", epoch, step)
+
+
+def _file_epoch(text: str, suffix: str) -> int | None:
+    lightning = _number(_LIGHTNING_EPOCH.search(text))
+    if lightning is not None:
+        return lightning + 1
+    keras = _KERAS_EPOCH.match(text) if suffix in KERAS_SUFFIXES else _KERAS_GROUP_EPOCH.match(text)
+    return _number(*(pattern.search(text) for pattern in _EPOCH), keras)
+
+
+def _file_step(text: str, parent: str) -> int | None:
+    # Source: ML-Agents' ModelCheckpointManager names the files of behaviour X "X/X-<step>.pt".
+    own = re.fullmatch(re.escape(parent) + r"-(\d+)", text)
+    return _number(own, _NUMBERED_STEP.match(text), *(pattern.search(text) for pattern in _STEP))
 
 
 def _directory_meaning(name: str, folder: str) -> _Meaning | None:
@@ -212,8 +224,9 @@ def _directory_meaning(name: str, folder: str) -> _Meaning | None:
     return None if step is None else _Meaning("step", step=step)
 
 
-def _number(match: re.Match[str] | None) -> int | None:
-    return None if match is None else next(int(group) for group in match.groups() if group is not None)
+def _number(*matches: re.Match[str] | None) -> int | None:
+    """Return the number of the first match there is."""
+    return next((int(next(filter(None, match.groups()))) for match in matches if match is not None), None)
 
 
 def _listed(name: str, meaning: _Meaning, content: _Content | None) -> list[Checkpoint]:

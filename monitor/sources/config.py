@@ -25,9 +25,10 @@ from monitor.text import format_bytes
 MAX_FILES = 20
 MAX_FILE_BYTES = 1_000_000
 MAX_STATE_BYTES = 16_000_000  # trainer_state.json carries the whole log of the training
-MAX_EVENTS = 200_000  # of one YAML file
+MAX_EVENTS = 50_000  # of one YAML file
 MAX_NODES = 20_000  # looked at while flattening one file, each use of an alias counted
-MAX_DEPTH = 32
+MAX_DEPTH = 32  # shown; levels below are kept closed
+MAX_OPEN = 200  # read; the YAML parser takes quadratic time in the depth of a file
 MAX_KEYS = 2_000  # of one file
 MAX_KEY_CHARACTERS = 200
 MAX_LIST_ITEMS = 100
@@ -180,7 +181,7 @@ def _read_file(path: Path, boundary: Path) -> tuple[dict[str, ConfigValue], str 
         tree = {key: tree[key] for key in STATE_KEYS if key in tree}
     values, complete = flatten(tree)
     if not complete and flaw is None:
-        flaw = f"The file holds more than is shown: the first {len(values):,} values were read."
+        flaw = f"The file holds more than a configuration does; {len(values):,} of its values were read."
     return values, flaw
 
 
@@ -284,6 +285,11 @@ class _TreeBuilder:
         self._open: list[_Open] = []
         self._anchors: dict[str, Tree] = {}
 
+    @property
+    def depth(self) -> int:
+        """Number of lists and dictionaries whose end has not been met."""
+        return len(self._open)
+
     def take(self, event: yaml.Event) -> None:
         """Add what one event says."""
         match event:
@@ -329,10 +335,13 @@ def _yaml_tree(text: str) -> tuple[Tree, str | None]:
     builder = _TreeBuilder()
     try:
         events = yaml.parse(text, Loader=_event_loader())
-        for event in islice(events, MAX_EVENTS):
+        for number, event in enumerate(events):
             builder.take(event)
-        if next(events, None) is not None:
-            return builder.root, "The file is too long for a configuration; only its beginning was read."
+            if number > MAX_EVENTS or builder.depth > MAX_OPEN:
+                return (
+                    builder.root,
+                    "The file is too long or too deep for a configuration; only its beginning was read.",
+                )
     except yaml.YAMLError as error:
         return builder.root, f"The file is not valid YAML{_where(error)}; only what stands before was read."
     return builder.root, None

@@ -288,6 +288,7 @@ class EventFile:
         for stretch in stretches:
             for rows in _rows(array, stretch, base):
                 seen.decoder.decode(rows, decoded)
+        seen.decoder.settle(decoded)
         for offset, size in sorted(decoded.damaged):
             detail = f"The checksum of a record of {size:,} bytes is wrong; it was left out."
             self._add_problem(self._problem(offset, "damaged_record", detail))
@@ -348,6 +349,7 @@ def first_tag(path: str) -> str | None:
     for stretch in Framer().scan(array, 0, len(head)).stretches if head else []:
         for rows in _rows(array, stretch, 0):
             decoder.decode(rows, decoded)
+    decoder.settle(decoded)
     points = decoded.by_tag()
     return min(points, key=lambda tag: int(points[tag].offsets[0])) if points else None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from tbparse import SummaryReader
 
 from monitor.schema import ConfigValue
+from monitor.sources.framing import FRAME_BYTES
 from monitor.sources.records import Kept
 
 MOST_RECORDS = 500  # of one file; the newest are taken
@@ -77,7 +78,10 @@ def _read_records(path: str, records: tuple[Kept, ...]) -> bytes:
         chosen.append(record)
     try:
         with Path(path).open("rb") as file:
-            return b"".join(_read_record(file.fileno(), record) for record in reversed(chosen))
+            # The version in the first record keeps TensorBoard from dropping repeated steps.
+            first = int.from_bytes(file.read(8), "little") + FRAME_BYTES
+            wanted = [Kept(0, first, ""), *(record for record in reversed(chosen) if record.offset)]
+            return b"".join(_read_record(file.fileno(), record) for record in wanted)
     except OSError:
         return b""
 
@@ -90,7 +94,8 @@ def _read_record(descriptor: int, record: Kept) -> bytes:
 def _parse(content: bytes) -> tuple[list[Text], dict[str, ConfigValue]]:
     with tempfile.TemporaryDirectory(prefix="monitor-extras-") as directory:
         (Path(directory) / _FILE_NAME).write_bytes(content)
-        parsed = SummaryReader(directory, event_types={"text", "hparams"})
+        # Without "tensors" tbparse lets TensorBoard keep one text of each tag only.
+        parsed = SummaryReader(directory, event_types={"text", "hparams", "tensors"})
         texts = (
             [
                 Text(str(tag), int(step), _plain_text(text))
@@ -99,7 +104,7 @@ def _parse(content: bytes) -> tuple[list[Text], dict[str, ConfigValue]]:
             if len(parsed.text)
             else []
         )
-        hparams = (
+        hparams: dict[str, ConfigValue] = (
             {
                 str(tag): value if isinstance(value, str | int | float | bool) else str(value)
                 for tag, value in parsed.hparams[["tag", "value"]].itertuples(index=False)

@@ -45,6 +45,7 @@ class Decoded:
     pieces: dict[bytes, list[Piece]] = field(default_factory=dict)
     damaged: list[tuple[int, int]] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
+    doubtful: list[tuple[int, bytes]] = field(default_factory=list)
     first_event: float = np.inf
     last_event: float = -np.inf
 
@@ -106,28 +107,38 @@ class Decoder:
         into.damaged += [(offset, rows.size) for offset in rows.offsets[~right].tolist()]
         into.add(decode(rows.chosen(right), layout))
 
+    def settle(self, into: Decoded) -> None:
+        """Decode the records that waited; to be called when all records of a block were seen."""
+        for offset, payload in sorted(into.doubtful):
+            self._add(payload, offset, read_layout(payload, self._scalar_tags), into)
+        into.doubtful.clear()
+
     def _decode_one(self, rows: Rows, row: int, into: Decoded) -> None:
-        payload, offset = rows.payload(row), rows.offsets[row : row + 1]
+        payload, offset = rows.payload(row), int(rows.offsets[row])
         layout = self._layout(payload, rows.checksum(row))
         if layout is None:
-            into.damaged.append((int(offset[0]), rows.size))
-            return
+            into.damaged.append((offset, rows.size))
+        elif layout.doubtful:
+            into.doubtful.append((offset, payload))
+        else:
+            self._add(payload, offset, layout, into)
+
+    def _add(self, payload: bytes, offset: int, layout: Layout, into: Decoded) -> None:
+        """Add what one record holds."""
         wall_time, step = read_wall_time(payload, layout), read_step(payload, layout)
         into.add_times(wall_time, wall_time)
         for plugin in layout.plugins.intersection(KEPT_PLUGINS):
-            into.kept.append(Kept(int(offset[0]), rows.size + FRAME_BYTES, plugin))
-        into.add(
-            [
-                Piece(
-                    payload[slot.tag_start : slot.tag_end],
-                    offset,
-                    np.array([step], np.int64),
-                    np.array([wall_time], np.float64),
-                    np.array([read_value(payload, slot)], np.float64),
-                )
-                for slot in layout.slots
-            ]
-        )
+            into.kept.append(Kept(offset, len(payload) + FRAME_BYTES, plugin))
+        for slot in layout.slots:
+            tag = payload[slot.tag_start : slot.tag_end]
+            piece = Piece(
+                tag,
+                np.array([offset], np.int64),
+                np.array([step], np.int64),
+                np.array([wall_time], np.float64),
+                np.array([read_value(payload, slot)], np.float64),
+            )
+            into.pieces.setdefault(tag, []).append(piece)
 
 
 def _joined(pieces: list[Piece]) -> Piece:

@@ -67,6 +67,7 @@ class Layout:
         step_size: Bytes of that varint.
         slots: The scalars.
         plugins: Names of the plugins of the values that are no scalars; ``""`` where none is named.
+        doubtful: Whether there is a tensor without a plugin whose tag is not known yet.
     """
 
     wall_start: int | None = None
@@ -74,6 +75,7 @@ class Layout:
     step_size: int = 0
     slots: list[Slot] = field(default_factory=list)
     plugins: set[str] = field(default_factory=set)
+    doubtful: bool = False
 
     @property
     def repeats(self) -> bool:
@@ -197,10 +199,10 @@ def _add_value(payload: bytes, at: int, end: int, layout: Layout, scalar_tags: s
         layout.slots.append(slot)
     else:
         layout.plugins.add(plugin or "")
-    # Without a plugin of its own a tensor is understood only through `scalar_tags`, so no other record may be
-    # read by this layout: it would skip that look-up.
     if tensor is not None and not plugin:
+        # It is understood only through `scalar_tags`, so no other record may be read by this layout.
         layout.plugins.add("")
+        layout.doubtful |= name not in scalar_tags
 
 
 def _plugin(payload: bytes, at: int, end: int) -> str:

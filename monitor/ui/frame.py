@@ -19,16 +19,19 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
 
-from monitor.errors import DemoNotStarted, MonitorError, UsageInvalid
+from monitor import charts
+from monitor.charts import Style
+from monitor.errors import DemoNotStarted, MonitorError, RunNotFound, UsageInvalid
 from monitor.report import prose
-from monitor.schema import Role, Run
+from monitor.schema import Role
 from monitor.settings import log_directories
+from monitor.sources.runs import RunList
 from monitor.status import RunStatus
-from monitor.text import code_span, plain
+from monitor.text import code_span, file_name
 from monitor.ui import cache
-from monitor.watch import LogWatch, RunList
+from monitor.watch import LogWatch
 
-Axis = Literal["step", "epoch", "relative", "wall"]
+Axis = Literal["automatic", "step", "epoch", "relative", "wall"]
 
 ICON: Final = Path(__file__).parents[2] / ".streamlit" / "icon.png"
 PAGES: Final = (
@@ -37,8 +40,9 @@ PAGES: Final = (
     ("pages/report.py", "Report", ":material/description:"),
 )
 NEWEST: Final = "newest run"
-AUTOMATIC: Final = "automatic"
+AUTOMATIC: Final = "chosen automatically"
 AXES: Final[dict[Axis, str]] = {
+    "automatic": "Epoch where steps are epochs, else step",
     "step": "Step",
     "epoch": "Epoch",
     "relative": "Time since the start",
@@ -69,11 +73,13 @@ class LiveView:
         run: Name of the run; None to follow the newest one.
         refresh_seconds: Time between two looks; None while paused.
         chart: How curves are drawn.
+        drawn: Name of the run and number of its series when the whole page was drawn.
     """
 
     run: str | None
     refresh_seconds: float | None
     chart: ChartView
+    drawn: tuple[str, int]
 
 
 # --- the frame -----------------------------------------------------------------------------------------------------
@@ -88,11 +94,17 @@ def open_page(title: str) -> None:
 
 
 @contextmanager
-def reporting_errors() -> Iterator[None]:
-    """Show an error that a person can do something about, and go on with what comes after the block."""
+def reporting_errors(*, again: bool = False) -> Iterator[None]:
+    """Show an error that a person can do something about, and go on with what comes after the block.
+
+    Args:
+        again: True where another block of the page asks for the same and has shown the error already.
+    """
     try:
         yield
     except MonitorError as error:
+        if again:
+            return
         st.error(f"{prose(error.message)}\n\n{prose(error.hint)}", icon=":material/error:")
 
 
@@ -138,41 +150,57 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def newest_run(watch: LogWatch) -> str | None:
-    """Return the name of the newest run, None while there is none."""
-    runs = watch.find_runs(time.time()).runs
-    return runs[0].name if runs else None
+def find_runs(watch: LogWatch) -> RunList:
+    """Return the runs that are there, newest first; nothing of their events is read."""
+    return watch.find_runs(time.time())
 
 
-def read_status(watch: LogWatch, run: str | None) -> RunStatus | None:
-    """Return the status of a run with the roles the reader has chosen; of the newest run without a name.
-
-    Returns:
-        None while there is no run at all.
+def read_status(watch: LogWatch, run: str | None) -> RunStatus:
+    """Return the status of a run with the roles the reader has chosen; without a name of the newest run.
 
     Raises:
-        RunNotFound: There is no run of that name, or no longer.
+        RunNotFound: There is no run of that name, or none at all any more.
         NotReadable: Its directory may not be read.
     """
-    name = run if run is not None else newest_run(watch)
-    return None if name is None else watch.status(name, time.time(), roles=_chosen_roles())
+    runs = find_runs(watch).runs
+    if run is None and not runs:
+        raise RunNotFound(
+            "The run that was shown is gone and no other lies below the log directory.",
+            hint="Start a training, or reload the page once there is a run.",
+        )
+    return watch.status(runs[0].name if run is None else run, time.time(), _chosen_roles())
 
 
 def read_all(watch: LogWatch, names: Sequence[str]) -> list[RunStatus]:
     """Return the statuses of some runs and say which is being read; one that has gone is named and left out."""
     statuses = []
-    with st.spinner(f"Reading {len(names)} runs"):
-        for name in names:
-            with reporting_errors():
-                statuses.append(watch.status(name, time.time()))
+    for number, name in enumerate(names, 1):
+        # The spinner shows itself only where the reading takes a moment.
+        with reporting_errors(), st.spinner(f"Reading run {number} of {len(names)}: {code_span(name)}"):
+            statuses.append(watch.status(name, time.time()))
     return statuses
+
+
+def run_styles(watch: LogWatch) -> dict[str, Style]:
+    """Return colour and dash of every run, the same on all pages."""
+    return charts.run_styles(run.name for run in find_runs(watch).runs)
+
+
+def run_style(watch: LogWatch, status: RunStatus) -> Style:
+    """Return the colour of one run, drawn solid: on a page of its own nothing else has its colour."""
+    return Style(run_styles(watch).get(status.run.name, charts.palette_style(0)).color)
 
 
 # --- pickers -------------------------------------------------------------------------------------------------------
 
 
 def pick_live_view(watch: LogWatch, runs: RunList) -> LiveView:
-    """Draw the header of the live page and return what the reader chose."""
+    """Draw the header of the live page and return what the reader chose.
+
+    Raises:
+        RunNotFound: The run is gone.
+        NotReadable: Its directory may not be read.
+    """
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="live-header"):
         run = pick_run(runs, follow=True)
         seconds = _pick_refresh(watch)
@@ -181,7 +209,20 @@ def pick_live_view(watch: LogWatch, runs: RunList) -> LiveView:
         )
         with st.popover("Charts", icon=":material/tune:"):
             chart = pick_chart_view()
-    return LiveView(run, None if paused else seconds, chart)
+    return LiveView(run, None if paused else seconds, chart, _identity(read_status(watch, run)))
+
+
+def redraw_when_changed(view: LiveView, status: RunStatus) -> None:
+    """Draw the whole page anew once it follows another run, or the run has got series it did not have.
+
+    Refreshes reach the live parts only; the pickers and folds below them belong to the run that was there first.
+    """
+    if _identity(status) != view.drawn:
+        st.rerun()
+
+
+def _identity(status: RunStatus) -> tuple[str, int]:
+    return status.run.name, len(status.scalars.series)
 
 
 def pick_run(runs: RunList, *, follow: bool = False) -> str | None:
@@ -212,7 +253,7 @@ def pick_run(runs: RunList, *, follow: bool = False) -> str | None:
 def _say_unknown(key: str, known: Sequence[str]) -> None:
     # The widget falls back to its default without a word; the reader of a shared link has to know.
     for asked in st.query_params.get_all(key):
-        if asked not in known:
+        if asked and asked not in known:
             st.warning(
                 f"There is no run {code_span(asked)} below the log directory; the newest run is shown instead.",
                 icon=":material/search_off:",
@@ -260,21 +301,37 @@ def pick_chart_view() -> ChartView:
     return ChartView(axis, smoothing, log_y, time_zone())
 
 
-def pick_runs(runs: Sequence[Run], key: str = "runs") -> list[str]:
-    """Draw the picker of several runs, the newest few chosen at first; returns their names, newest first."""
-    names = [run.name for run in runs]
+def zoom_of(key: str) -> tuple[float, float] | None:
+    """Return the limits that the reader has zoomed a chart to, None when it shows everything."""
+    limits = st.session_state.get(key, {}).get("selection", {}).get("zoom", {}).get("x", ())
+    if len(limits) != 2 or not all(isinstance(limit, int | float) for limit in limits):
+        return None
+    return float(min(limits)), float(max(limits))
+
+
+def pick_runs(runs: RunList) -> list[str]:
+    """Draw the picker of the runs to compare, the newest few chosen at first; returns names, newest first."""
+    return _pick_several(runs, "runs", PRESELECTED_RUNS)
+
+
+def pick_report_runs(runs: RunList) -> list[str]:
+    """Draw the picker of the runs to report on, the newest chosen at first; returns names, newest first."""
+    return _pick_several(runs, "report", 1)
+
+
+def _pick_several(runs: RunList, key: str, preselected: int) -> list[str]:
+    names = [run.name for run in runs.runs]
     _say_unknown(key, names)
     chosen = st.multiselect(
         "Runs",
         names,
-        default=names[:PRESELECTED_RUNS],
-        format_func=plain,
+        default=names[:preselected],
         max_selections=MAX_COMPARED_RUNS,
         select_all=False,
         key=key,
         bind="query-params",
         persist_state="session",
-        placeholder="Choose two or more runs",
+        placeholder="Choose runs",
         help="Newest first. Type to search.",
     )
     return [name for name in names if name in set(chosen)]
@@ -305,7 +362,6 @@ def pick_tags(tags: Sequence[str]) -> list[str]:
     return st.multiselect(
         "Series to draw",
         tags,
-        format_func=plain,
         key="tags",
         bind="query-params",
         placeholder="Choose series",
@@ -334,6 +390,21 @@ def _chosen_roles() -> dict[str, str]:
 
 def _role_key(role: Role) -> str:
     return f"role_{role.value}"
+
+
+def offer_download(report: str, names: Sequence[str]) -> None:
+    """Draw the button that saves a report to the reader's own machine."""
+    name = file_name(names[0]) if len(names) == 1 else f"comparison-of-{len(names)}-runs"
+    st.download_button(
+        "Download Markdown",
+        data=lambda: report.encode(),
+        file_name=f"{name}.md",
+        mime="text/markdown",
+        on_click="ignore",
+        type="primary",
+        icon=":material/download:",
+        key="download",
+    )
 
 
 # --- the demo ------------------------------------------------------------------------------------------------------

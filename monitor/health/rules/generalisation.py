@@ -132,7 +132,9 @@ def _text(episode: Episode, scene: Scene) -> Text:
         f"{format_percent(100 * facts['share'])} of all evaluations came after the best one."
     )
     if episode.now.severity == "info":
-        return Text(evidence, "The task metric still improves: the model is over-confident, not worse. Choose it by the metric.")
+        return Text(
+            evidence, "The task metric still improves: the model is over-confident, not worse. Choose it by the metric."
+        )
     return Text(
         evidence,
         f"Use the checkpoint of {where}; stop, or stop early with a patience of 3 to 5 evaluations. More data or "

@@ -158,7 +158,9 @@ def _non_finite_cause(episode: Episode) -> str:
 
 def _checkpoint_before(scene: Scene, onset: Place) -> Checkpoint | None:
     """Return the newest readable checkpoint from before `onset`, by its step, its epoch or its age."""
-    return next((one for one in scene.evidence.checkpoints.saved if one.readable and _is_before(scene, one, onset)), None)
+    return next(
+        (one for one in scene.evidence.checkpoints.saved if one.readable and _is_before(scene, one, onset)), None
+    )
 
 
 def _is_before(scene: Scene, saved: Checkpoint, onset: Place) -> bool:
@@ -206,7 +208,9 @@ def _dead_text(episode: Episode, scene: Scene) -> Text:
     else:
         evidence = f'"{tag}" is exactly {format_number(episode.value)} for {count} points, since {where}.'
     if episode.now.severity == "notice":
-        return Text(evidence, "This can be a loss that has reached its floor or is rounded when logged; check that it is meant.")
+        return Text(
+            evidence, "This can be a loss that has reached its floor or is rounded when logged; check that it is meant."
+        )
     return Text(
         evidence,
         "Nothing is learned: check the label masks, filters that replace NaN by 0 when logging, and frozen or detached "
@@ -229,7 +233,9 @@ RULES = (
         kind="dead_value",
         group="learning",
         label="loss constant",
-        coverage=lambda scene: covered(_dead_tracks(scene), ZEROS + 1, "The run logs neither a loss nor a gradient norm."),
+        coverage=lambda scene: covered(
+            _dead_tracks(scene), ZEROS + 1, "The run logs neither a loss nor a gradient norm."
+        ),
         text=_dead_text,
         replay=lambda: SeriesReplay("dead_value", _dead_tracks, ZEROS + 1, _read_dead, confirm=1),
         causes=("non_finite",),

@@ -10,10 +10,318 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from monitor.health.episodes import Change, Episode, Place
-from monitor.health.rules.rule import Rule, SeriesReplay, Text, covered, present  # noqa: F401
+from monitor.health.episodes import Change, Episode
+from monitor.health.rules.rule import Rule, Text, covered, present
 from monitor.health.scene import Scene
 from monitor.health.stats import MAD_TO_SIGMA
-from monitor.health.track import Track, tick_counts
+from monitor.health.track import Track
 from monitor.schema import Floats, Severity
 from monitor.text import format_number, format_step, plain
+
+STRETCH = 16
+"""Points that share one baseline."""
+
+WINDOW = 64
+"""Points before a stretch that make its baseline."""
+
+SPREAD_STRETCHES = 4
+SPREAD_WINDOW = 512
+"""Residuals that make the spread, which adapts to heavy tails; renewed every `SPREAD_STRETCHES` stretches."""
+
+SPREAD_FROM = 8
+"""Stretches from which on a percentile of the residuals is trusted; before, twice their maximum counts."""
+
+SIGMAS = 8.0
+SPREADS = 5.0
+LEVEL_FLOOR = 2e-3
+RELEVANT_SHARE = 0.2
+LEAST = 2 * STRETCH
+REPEATS = 3
+
+Marks = npt.NDArray[np.intp]
+
+
+# --- the screen ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    """Baseline, noise and candidates of a series.
+
+    Args:
+        baseline: Level before each stretch, shape ``(n_stretches,)``; NaN for the first.
+        sigma: Noise there.
+        candidates: Positions of the points that stand out, ascending.
+    """
+
+    baseline: Floats
+    sigma: Floats
+    candidates: Marks
+
+
+def _screen(values: Floats) -> _Screen:
+    stretches = -(-len(values) // STRETCH)
+    baseline, sigma = np.full(stretches, np.nan), np.full(stretches, np.nan)
+    full = WINDOW // STRETCH
+    for stretch in range(1, min(full, stretches)):
+        window = values[None, : stretch * STRETCH]
+        baseline[stretch], sigma[stretch] = (part[0] for part in _level_and_noise(window))
+    if stretches > full:
+        windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW)[::STRETCH][: stretches - full]
+        baseline[full:], sigma[full:] = _level_and_noise(windows)
+    residual = values - np.repeat(baseline, STRETCH)[: len(values)]
+    height = np.maximum(SIGMAS * sigma, _spread(np.abs(residual), stretches))
+    return _Screen(baseline, sigma, np.flatnonzero(residual > np.repeat(height, STRETCH)[: len(values)]))
+
+
+def _level_and_noise(windows: Floats) -> tuple[Floats, Floats]:
+    """Return median and noise of each row: the larger of its deviation, that of its differences, and a floor."""
+    level = np.median(windows, axis=1)
+    deviation = MAD_TO_SIGMA * np.median(np.abs(windows - level[:, None]), axis=1)
+    stepwise = MAD_TO_SIGMA / np.sqrt(2) * np.median(np.abs(np.diff(windows, axis=1)), axis=1)
+    return level, np.maximum(np.maximum(deviation, stepwise), LEVEL_FLOOR * np.abs(level))
+
+
+def _spread(residual: Floats, stretches: int) -> Floats:
+    """Return for each stretch how large residuals usually are: five times their 95th percentile so far."""
+    spread = np.zeros(stretches)
+    for stretch in range(2, min(SPREAD_FROM, stretches)):
+        spread[stretch] = 2 * residual[STRETCH : stretch * STRETCH].max()
+    for first in range(SPREAD_FROM, stretches, SPREAD_STRETCHES):
+        end = first * STRETCH
+        before = residual[max(end - SPREAD_WINDOW, STRETCH) : end]
+        rank = int(0.95 * len(before))
+        spread[first : first + SPREAD_STRETCHES] = SPREADS * np.partition(before, rank)[rank]
+    return spread
+
+
+# --- following a candidate -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Onset:
+    """A point that stands out, with the baseline it is measured against from now on."""
+
+    position: int
+    baseline: float
+    sigma: float
+
+    @property
+    def certain(self) -> int:
+        """Position from which on a rise that lasts is more than an outlier."""
+        return self.position + 2
+
+    @property
+    def deadline(self) -> int:
+        """Position by which a spike has recovered: 5 % of the run, at least 20 and at most 2,000 points later."""
+        return self.position + int(np.clip(0.05 * self.position, 20, 2000))
+
+    def peak(self, track: Track, end: int) -> float:
+        """Return the highest value before position `end`."""
+        return float(track.value[self.position : end].max())
+
+    def recovery(self, track: Track, first: int, end: int) -> int | None:
+        """Return the first position from `first` up to, not including, `end` where the loss is back; None if nowhere.
+
+        Back means that the median of the last three points is within three deviations of the baseline, or within a
+        tenth of the height of the spike so far.
+        """
+        if end <= first:
+            return None
+        peaks = np.maximum.accumulate(track.value[self.position : end])[first - self.position :]
+        limits = self.baseline + np.maximum(3 * self.sigma, 0.1 * (peaks - self.baseline))
+        back = np.flatnonzero(track.medians_of_three[first - 2 : end - 2] <= limits)
+        return first + int(back[0]) if len(back) else None
+
+
+@dataclass(slots=True)
+class SpikeReplay:
+    """Walks from one candidate to the next and follows each until it has recovered or is a new level."""
+
+    cursor: int = 0
+    onset: _Onset | None = None
+    spike: Episode | None = None
+    shifts: list[tuple[_Onset, Episode]] = field(default_factory=list)
+    episodes: list[Episode] = field(default_factory=list)
+
+    def advance(self, scene: Scene) -> Sequence[Episode]:
+        """Judge the points that are new."""
+        track = scene.loss
+        if track is None or len(track) < LEAST:
+            return self.episodes
+        screen = _screen(track.value)
+        while self._next_onset(track, screen) and self._follow(scene, track):
+            pass
+        self._end_shifts(scene, track)
+        return self.episodes
+
+    def _next_onset(self, track: Track, screen: _Screen) -> bool:
+        """Find the next relevant candidate, unless one is being followed; tell whether there is one."""
+        while self.onset is None and self.cursor < len(track):
+            index = int(np.searchsorted(screen.candidates, self.cursor))
+            if index == len(screen.candidates):
+                self.cursor = len(track)
+                break
+            position = int(screen.candidates[index])
+            stretch = position // STRETCH
+            onset = _Onset(position, float(screen.baseline[stretch]), float(screen.sigma[stretch]))
+            if _is_relevant(track, onset):
+                self.onset = onset
+            self.cursor = position + 1
+        return self.onset is not None
+
+    def _follow(self, scene: Scene, track: Track) -> bool:
+        """Follow the candidate as far as the points go; tell whether its fate is known."""
+        onset = self.onset
+        assert onset is not None
+        count = len(track)
+        back = onset.recovery(track, onset.position + 1, min(count, onset.deadline + 1))
+        decided = onset.certain if back is None else min(back, onset.certain)
+        if decided >= count:
+            return False
+        if _is_explained(scene, track, onset, decided):
+            return self._leave(onset.position + WINDOW)
+        if back is None or back > onset.certain:
+            self._open(scene, track, onset)
+        if back is not None:
+            self._recover(scene, track, onset, back)
+            return self._leave(back)
+        if onset.deadline < count:
+            self._shift(scene, track, onset)
+            return self._leave(onset.deadline + 1)
+        return False
+
+    def _leave(self, cursor: int) -> bool:
+        self.cursor, self.onset, self.spike = cursor, None, None
+        return True
+
+    def _open(self, scene: Scene, track: Track, onset: _Onset) -> None:
+        end = min(len(track), onset.deadline + 1)
+        if self.spike is None:
+            self.spike = self._add(scene, track, onset, "spike", onset.certain, _severity(scene, "warning"))
+        self.spike.value = onset.peak(track, end)
+        self.spike.facts = {"points": float(end - onset.position)}
+
+    def _recover(self, scene: Scene, track: Track, onset: _Onset, back: int) -> None:
+        place = scene.place(track, back)
+        if self.spike is None:
+            severity = _severity(scene, "info" if _is_outlier(track, onset, back) else "warning")
+            self.spike = self._add(scene, track, onset, "spike", back, severity)
+        self.spike.value = onset.peak(track, back)
+        self.spike.facts = {"points": float(back - onset.position)}
+        self.spike.close(place)
+        if self._recent_spikes(track, back) >= REPEATS:
+            self.spike.escalate(place.time, _severity(scene, "error"))
+
+    def _recent_spikes(self, track: Track, position: int) -> int:
+        """Return how many spikes worth a warning began within the last tenth of the run."""
+        since = float(track.time[max(position - max(position // 10, WINDOW), 0)])
+        return sum(
+            one.kind == "spike" and one.now.severity != "info" and one.onset.time >= since for one in self.episodes
+        )
+
+    def _shift(self, scene: Scene, track: Track, onset: _Onset) -> None:
+        assert self.spike is not None
+        place = scene.place(track, onset.deadline)
+        self.spike.close(place)
+        shift = self._add(scene, track, onset, "level_shift", onset.deadline, _severity(scene, "error"))
+        shift.value = float(np.median(track.value[onset.position : onset.deadline + 1]))
+        shift.facts = {"points": float(onset.deadline - onset.position)}
+        self.shifts.append((onset, shift))
+
+    def _end_shifts(self, scene: Scene, track: Track) -> None:
+        """Close the shifts whose old level came back after all."""
+        for onset, episode in self.shifts:
+            back = onset.recovery(track, onset.deadline + 1, len(track)) if episode.now.open else None
+            if back is not None:
+                episode.close(scene.place(track, back))
+
+    def _add(self, scene: Scene, track: Track, onset: _Onset, kind: str, detected: int, severity: Severity) -> Episode:
+        begin, place = scene.place(track, onset.position), scene.place(track, detected)
+        changes = [Change(place.time, severity, True)]
+        episode = Episode(kind, track.tag, begin, place, changes, reference=onset.baseline)
+        self.episodes.append(episode)
+        return episode
+
+
+def _is_relevant(track: Track, onset: _Onset) -> bool:
+    """Tell whether the height matters: a fifth of a positive level, else a tenth of the progress so far."""
+    height = float(track.value[onset.position]) - onset.baseline
+    if track.is_positive(onset.position):
+        return height >= RELEVANT_SHARE * onset.baseline
+    return height >= max(0.1 * track.progress_at(onset.position), 12 * onset.sigma)
+
+
+def _is_outlier(track: Track, onset: _Onset, back: int) -> bool:
+    """Tell whether a recovered rise was one bad batch: a single point, lower than half of the progress."""
+    height = onset.peak(track, back) - onset.baseline
+    low = not track.is_positive(onset.position) or height < 2 * onset.baseline
+    return back == onset.position + 1 and low and height < 0.5 * track.progress_at(onset.position)
+
+
+def _is_explained(scene: Scene, track: Track, onset: _Onset, decided: int) -> bool:
+    before = float(track.time[max(onset.position - STRETCH, 0)])
+    return scene.raised_by_schedule(before, float(track.time[decided]))
+
+
+def _severity(scene: Scene, severity: Severity) -> Severity:
+    """Return the severity, at most a notice for a loss whose level means nothing."""
+    free = scene.loss is not None and scene.loss.direction is None
+    return "notice" if free and severity != "info" else severity
+
+
+# --- texts ---------------------------------------------------------------------------------------------------------
+
+
+def _spike_text(episode: Episode, scene: Scene) -> Text:
+    points = int(episode.facts["points"])
+    lasted = "one point" if points == 1 else f"{format_step(points)} points"
+    evidence = (
+        f'"{plain(episode.tag or "")}" rose from {format_number(episode.reference)} to {format_number(episode.value)} '
+        f"at {scene.named(episode.onset.step)} and stayed up for {lasted}."
+    )
+    if episode.now.severity == "info":
+        return Text(evidence, "A single bad batch; nothing to do unless it repeats.")
+    return Text(
+        evidence,
+        "Watch it; if it repeats, clip gradients lower, take 30 % off the learning rate and look at the batches there.",
+    )
+
+
+def _shift_text(episode: Episode, scene: Scene) -> Text:
+    where = scene.named(episode.onset.step)
+    evidence = (
+        f'"{plain(episode.tag or "")}" jumped from {format_number(episode.reference)} to about '
+        f"{format_number(episode.value)} at {where} and had not come back {format_step(int(episode.facts['points']))} "
+        f"points later."
+    )
+    return Text(
+        evidence,
+        f"Go back to the last checkpoint before {where}, skip the batches there and lower the learning rate.",
+    )
+
+
+def _coverage(scene: Scene) -> str | None:
+    return covered(present(scene.loss), LEAST, "There is no training loss.")
+
+
+RULES = (
+    Rule(
+        kind="spike",
+        group="stability",
+        label="loss spike",
+        coverage=_coverage,
+        text=_spike_text,
+        replay=SpikeReplay,
+        causes=("non_finite", "divergence", "level_shift"),
+    ),
+    Rule(
+        kind="level_shift",
+        group="stability",
+        label="loss on a higher level",
+        coverage=_coverage,
+        text=_shift_text,
+        replay=None,
+        causes=("non_finite", "divergence"),
+    ),
+)
