@@ -3,9 +3,9 @@
 import streamlit as st
 
 PAGES = [
-    st.Page("pages/live_run.py", title="Live run", icon=":material/monitoring:", default=True),
-    st.Page("pages/run_comparison.py", title="Run comparison", icon=":material/stacked_line_chart:"),
-    st.Page("pages/report.py", title="Report", icon=":material/description:"),
+    st.Page("pages/live_run.py", title="Live run", default=True),
+    st.Page("pages/run_comparison.py", title="Run comparison"),
+    st.Page("pages/report.py", title="Report"),
 ]
 
 # The links between the pages are drawn by each page, so that they are there on a cold deep link as well.

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 FINE, FINDING_OPEN, USAGE_WRONG, NO_SCALAR, INTERRUPTED = 0, 1, 2, 3, 130
-WIDE_COLUMNS: Final = 90  # from this width on the dashboard has two columns
+WIDE_COLUMNS: Final = 76  # from this width on the dashboard has two columns
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _STYLES: Final = {
     "info": "dim",
@@ -521,7 +521,7 @@ def _dashboard_display() -> Iterator[Callable[[RunStatus], None]]:
 
     console = _console()
     with Live(console=console, screen=True, auto_refresh=False) as live:
-        yield lambda status: live.update(_dashboard(status, console.width), refresh=True)
+        yield lambda status: live.update(_dashboard(status, console.width, console.height), refresh=True)
 
 
 def _console() -> "Console":
@@ -538,25 +538,29 @@ def _print_coloured(status: RunStatus) -> None:
         console.print()
 
 
-def _grid(figures: Sequence[Figure]) -> "Table":
+def _grid(figures: Sequence[Figure], *, one_line: bool = False) -> "Table":
+    """Return the figures as two columns; with `one_line` a long value ends in ``…`` instead of going on below."""
     from rich.table import Table
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim", no_wrap=True)
-    grid.add_column()
+    grid.add_column(no_wrap=one_line, overflow="ellipsis" if one_line else "fold")
     for figure in figures:
         grid.add_row(Text(f"  {figure.label}"), Text(figure.value, style=_STYLES.get(figure.tone, "")))
     return grid
 
 
-def _dashboard(status: RunStatus, columns: int) -> "RenderableType":
+def _dashboard(status: RunStatus, columns: int, lines: int) -> "RenderableType":
     """Return the screen of `watch`: metrics beside health, resources and checkpoints; one below the other if narrow."""
     from rich.console import Group
     from rich.layout import Layout
 
-    metrics, health, resources, checkpoints = _panels(status)
     head = _headline(status)
+    metrics = _panel("metrics", _metrics_that_fit(status, lines))
+    health = _panel("health", (*health_figures(status.health), *finding_figures(status)), one_line=False)
+    resources = _panel("resources", resource_figures(status.sample))
+    checkpoints = _panel("checkpoints", checkpoint_figures(status))
     if columns < WIDE_COLUMNS:
         return Group(head, metrics, health, resources, checkpoints)
     right = Layout(ratio=1)
@@ -572,33 +576,29 @@ def _dashboard(status: RunStatus, columns: int) -> "RenderableType":
     return screen
 
 
-def _panels(status: RunStatus) -> tuple["Panel", "Panel", "Panel", "Panel"]:
-    progress = status.progress
-    metrics = (
+def _metrics_that_fit(status: RunStatus, lines: int) -> tuple[Figure, ...]:
+    """Return progress, validation and scores, and as many of the newest bars of the trend as have room below them."""
+    figures = (
         *progress_figures(status),
-        *metric_figures((*status.validation, *status.scores), progress),
+        *metric_figures((*status.validation, *status.scores), status.progress)[:6],
         Figure("", ""),
-        *trend_figures(status.trend, progress, width=16),
     )
-    return (
-        _panel("metrics", metrics),
-        _panel("health", (*health_figures(status.health), *finding_figures(status))),
-        _panel("resources", resource_figures(status.sample)),
-        _panel("checkpoints", checkpoint_figures(status)),
-    )
+    room = lines - len(figures) - 4  # two lines of head, two of frame
+    return figures + trend_figures(status.trend[-max(room, 3) :], status.progress, width=16)
 
 
-def _panel(title: str, figures: Sequence[Figure]) -> "Panel":
+def _panel(title: str, figures: Sequence[Figure], *, one_line: bool = True) -> "Panel":
     from rich.panel import Panel
 
-    return Panel(_grid(figures), title=title, title_align="left", border_style="dim")
+    grid = _grid(figures, one_line=one_line)
+    return Panel(grid, title=title, title_align="left", border_style="dim")
 
 
 def _headline(status: RunStatus) -> "RenderableType":
     from rich.text import Text
 
     state = status.state
-    problems = f" {len(status.problems)} problems met while reading; `status` lists them." if status.problems else ""
+    problems = f" Problems met while reading: {len(status.problems)}; `status` lists them." if status.problems else ""
     return Text.assemble(
         (plain(status.run.name), "bold"),
         "  ",

@@ -4,6 +4,7 @@ import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from monitor.health.assessor import HealthPoint
 from monitor.schema import (
     Checkpoint,
     Checkpoints,
@@ -47,6 +48,7 @@ class RunStatus:
         configuration: What lies beside the run.
         sample: The machine; a reading without figures where none was taken.
         problems: What could not be read, of all sources.
+        health_history: The score over time, oldest first.
     """
 
     run: Run
@@ -66,6 +68,7 @@ class RunStatus:
     configuration: Configuration
     sample: Sample
     problems: tuple[ReadProblem, ...]
+    health_history: tuple[HealthPoint, ...] = ()
 
 
 def status_json(status: RunStatus) -> dict[str, Any]:

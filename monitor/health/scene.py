@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterable
 from functools import cached_property
 
-import numpy as np
-
 from monitor.health.episodes import Episode, Place
 from monitor.health.evidence import Evidence
 from monitor.health.track import Track
@@ -13,8 +11,7 @@ from monitor.schema import Direction, RoleTag
 from monitor.settings import Settings
 from monitor.text import format_step
 
-REWARD = re.compile(r"rew(ard)?s?(\b|_|$)|return|cumulative", re.IGNORECASE)
-HELD_OUT = re.compile(r"(^|[/_ .-])(val|valid|validation|eval|evaluation|test)([/_ .-]|$)", re.IGNORECASE)
+REWARD = re.compile(r"(^|[^a-z])(rew|rewards?|returns?)([^a-z]|$)", re.IGNORECASE)
 TRAINING = re.compile(r"(^|[/_ .-])train(ing)?([/_ .-]|$)", re.IGNORECASE)
 
 SCHEDULE_RATIO = 1.5
@@ -38,17 +35,15 @@ class Scene:
 
     @cached_property
     def loss(self) -> Track | None:
-        """The training loss; free in reinforcement learning, where its level means nothing."""
+        """The training loss; without a direction in reinforcement learning, where its level means nothing."""
         role = self.evidence.roles.loss
-        if role is None:
-            return None
-        return self._track(role, None if self._learns_by_reward else role.direction)
+        return self._track(role, role.direction) if role is not None else None
 
     @cached_property
     def reward(self) -> Track | None:
-        """The reward of a run that learns by reward."""
-        rewards = [role for role in self._rewards if not HELD_OUT.search(role.tag)]
-        return self._track(rewards[0], rewards[0].direction) if rewards and self._learns_by_reward else None
+        """The reward of a run that learns by it; a reward beside an ordinary loss is a metric."""
+        ordinary = self.loss is not None and self.loss.direction is not None
+        return self._track(self._rewards[0], "max") if self._rewards and not ordinary else None
 
     @cached_property
     def judged(self) -> Track | None:
@@ -121,11 +116,6 @@ class Scene:
     def _rewards(self) -> tuple[RoleTag, ...]:
         return tuple(role for role in self.evidence.roles.scores if is_reward(role.tag) and role.direction == "max")
 
-    @cached_property
-    def _learns_by_reward(self) -> bool:
-        """A reward of training episodes and no validation loss; a reward of evaluation episodes alone is a metric."""
-        return not self.evidence.roles.validation and any(not HELD_OUT.search(role.tag) for role in self._rewards)
-
     def _optional(self, role: RoleTag | None) -> Track | None:
         return self._track(role, None) if role is not None else None
 
@@ -142,8 +132,3 @@ def is_reward(tag: str) -> bool:
 def name_step(step: int | None, steps_are_epochs: bool) -> str:
     """Return a step as people call it: ``epoch 18``, counted from 1, or ``step 6,200``."""
     return f"epoch {format_step(step + 1)}" if steps_are_epochs and step is not None else f"step {format_step(step)}"
-
-
-def bits_equal(first: np.ndarray, second: np.ndarray) -> bool:
-    """Tell whether two float64 columns are the same bit for bit, NaN included."""
-    return bool(np.array_equal(first.view(np.int64), second.view(np.int64)))

@@ -410,7 +410,7 @@ def flatten(tree: Mapping[str, Tree]) -> tuple[dict[str, ConfigValue], bool]:
             values.setdefault(key, _leaf(node))
             continue
         children = list(islice(_children(node), budget + 1)) if budget else []
-        complete = complete and 0 < len(children) <= budget
+        complete = complete and 0 < budget and len(children) <= budget
         pending.extend((_joined(key, name), child, depth + 1) for name, child in children[:budget])
         budget -= min(len(children), budget)
     return values, complete and not pending
