@@ -272,6 +272,7 @@ def _waiting(directories: Sequence[Path], problems: tuple[ReadProblem, ...], now
         scores=(),
         trend=(),
         health=Health(),
+        health_history=(),
         checkpoints=Checkpoints(),
         configuration=Configuration(),
         sample=Sample(wall_time=now),
@@ -558,7 +559,7 @@ def _dashboard(status: RunStatus, columns: int, lines: int) -> "RenderableType":
 
     head = _headline(status)
     metrics = _panel("metrics", _metrics_that_fit(status, lines))
-    health = _panel("health", (*health_figures(status.health), *finding_figures(status)), one_line=False)
+    health = _panel("health", (*health_figures(status), *finding_figures(status)), one_line=False)
     resources = _panel("resources", resource_figures(status.sample))
     checkpoints = _panel("checkpoints", checkpoint_figures(status))
     if columns < WIDE_COLUMNS:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from monitor.health import HealthPoint, score_sum
 from monitor.schema import (
     Band,
     Checkpoint,
@@ -25,7 +26,6 @@ from monitor.schema import (
 )
 from monitor.status import RunStatus
 from monitor.text import (
-    MINUS,
     UNKNOWN,
     format_age,
     format_bytes,
@@ -179,13 +179,25 @@ def metric_figures(metrics: Sequence[Metric], progress: Progress, foreign: Forei
     return tuple(metric_figure(foreign(metric.label), metric, progress) for metric in metrics)
 
 
-def health_figures(health: Health) -> tuple[Figure, ...]:
-    """Return the score with its written-out sum and how many checks ran."""
+def health_figures(status: RunStatus) -> tuple[Figure, ...]:
+    """Return the score with its written-out sum, its course, and how many checks ran."""
+    health = status.health
     return (
         Figure("Score", score_text(health), health.band or ""),
-        Figure("Sum", sum_text(health)),
+        Figure("Sum", sum_text(health, status.progress.steps_are_epochs)),
+        Figure("Course", _course(status.health_history)),
         Figure("Checks", f"{health.checks.ran} of {health.checks.of} ran"),
     )
+
+
+def _course(history: Sequence[HealthPoint], most: int = 30) -> str:
+    """Return the score over time, drawn between 0 and 100; every character is the lowest of its share of the points."""
+    if not history:
+        return UNKNOWN
+    scores = [point.score for point in history]
+    size = -(-len(scores) // most)
+    lowest = (min(scores[start : start + size]) for start in range(0, len(scores), size))
+    return f"{''.join(_SPARKS[_level(score / 100)] for score in lowest)} ({scores[0]} to {scores[-1]})"
 
 
 def score_text(health: Health) -> str:
@@ -196,12 +208,11 @@ def score_text(health: Health) -> str:
     return f"{health.score} of 100, {BAND_WORDS[health.band]}{provisional}"
 
 
-def sum_text(health: Health) -> str:
-    """Return how the score comes about: ``100 − 15 (divergence) − 4 (resources) = 81``."""
+def sum_text(health: Health, steps_are_epochs: bool = False) -> str:
+    """Return how the score comes about: ``100 − 38 (loss rising since step 6,200) = 62``."""
     if health.score is None:
         return UNKNOWN
-    parts = "".join(f" {MINUS} {format_number(item.points, 3)} ({item.group})" for item in health.deductions)
-    return f"100{parts} = {health.score}" if parts else "100, nothing deducted"
+    return score_sum(health, steps_are_epochs) if health.deductions else "100, nothing deducted"
 
 
 def finding_title(finding: Finding, progress: Progress, foreign: Foreign = plain) -> str:
@@ -333,7 +344,7 @@ def status_sections(status: RunStatus) -> tuple[Section, ...]:
         Section("Validation", metric_figures(status.validation, progress)),
         Section("Scores", metric_figures(status.scores, progress)),
         Section("Loss trend", trend_figures(status.trend, progress)),
-        Section("Health", health_figures(status.health)),
+        Section("Health", health_figures(status)),
         Section("Findings", finding_figures(status)),
         Section("Checkpoints", checkpoint_figures(status)),
         Section("Resources", resource_figures(status.sample)),

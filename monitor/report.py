@@ -152,7 +152,7 @@ def _metric_row(metric: Metric, progress: Progress) -> Sequence[str]:
 
 def _health(status: RunStatus) -> Lines:
     verdict = Figure("Loss verdict", VERDICT_WORDS[status.health.verdict])
-    return _figure_table((*health_figures(status.health), verdict))
+    return _figure_table((*health_figures(status), verdict))
 
 
 def _findings(status: RunStatus) -> Lines:

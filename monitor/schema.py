@@ -179,6 +179,23 @@ class Run:
     size_bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class RunList:
+    """The runs below the log directories.
+
+    Args:
+        runs: Newest event first; with equal times in name order.
+        problems: Directories that could not be searched.
+    """
+
+    runs: tuple[Run, ...] = ()
+    problems: tuple[ReadProblem, ...] = ()
+
+    def find(self, name: str) -> Run | None:
+        """Return the run of that name."""
+        return next((run for run in self.runs if run.name == name), None)
+
+
 # --- what tags mean ------------------------------------------------------------------------------------------------
 
 

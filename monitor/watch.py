@@ -24,6 +24,7 @@ from monitor.schema import (
     Roles,
     RoleTag,
     Run,
+    RunList,
     RunState,
     Sample,
     Scalars,
@@ -34,7 +35,7 @@ from monitor.sources.config import read_configuration
 from monitor.sources.extras import Extras, read_extras
 from monitor.sources.reader import RunReader
 from monitor.sources.resources import ResourceSampler
-from monitor.sources.runs import RunFinder, RunList
+from monitor.sources.runs import RunFinder
 from monitor.status import RunStatus
 
 MOST_RUNS_HELD = 512  # runs whose points stay in memory; the one not asked for longest makes room

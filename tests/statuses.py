@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from monitor.health import HealthPoint
 from monitor.schema import (
     Checkpoint,
     Checkpoints,
@@ -118,6 +119,7 @@ def example_status(**changes: Any) -> RunStatus:
             verdict="falling",
             findings=(finding(),),
         ),
+        health_history=(HealthPoint(5, START + 50, 100), HealthPoint(7, START + 70, 85)),
         checkpoints=Checkpoints(best, epoch, (epoch, best)),
         configuration=Configuration({"training.max_epoch": 300, "seed": None}, {"training.max_epoch": "config.yaml"}),
         sample=Sample(

@@ -1,9 +1,6 @@
 """What is found of a run's checkpoints, by layout, and what happens where files are missing, refused or led astray."""
 
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -23,28 +20,6 @@ def only(directory: Path) -> Checkpoint:
     saved = find_checkpoints(directory).saved
     assert len(saved) == 1, saved
     return saved[0]
-
-
-@contextmanager
-def ordinary_user() -> Iterator[None]:
-    """The file system as a user without privileges meets it."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
-@pytest.fixture
-def public_directory() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        yield Path(name)
-        for path in Path(name).rglob("*"):
-            path.chmod(0o755)
 
 
 @pytest.mark.parametrize(
@@ -198,26 +173,33 @@ def test_empty_marker_beside_the_model_does_not_matter(tmp_path):
     assert only(tmp_path).readable
 
 
-def test_refused_file_is_listed_as_not_readable(public_directory):
-    write(public_directory / "best.pt").chmod(0)
-    with ordinary_user():
-        assert not only(public_directory).readable
+@pytest.mark.usefixtures("as_ordinary_user")
+def test_refused_file_is_listed_as_not_readable(tmp_path):
+    write(tmp_path / "best.pt").chmod(0)
+    assert not only(tmp_path).readable
 
 
-def test_refused_directory_is_listed_as_not_readable(public_directory):
-    write(public_directory / "epoch5" / "model.pt")
-    (public_directory / "epoch5").chmod(0)
-    with ordinary_user():
-        found = only(public_directory)
+@pytest.mark.usefixtures("as_ordinary_user")
+def test_refused_directory_is_listed_as_not_readable(tmp_path):
+    write(tmp_path / "epoch5" / "model.pt")
+    (tmp_path / "epoch5").chmod(0)
+    found = only(tmp_path)
     assert (found.epoch, found.readable) == (5, False)
 
 
-def test_refused_folder_stands_for_its_checkpoints(public_directory):
-    write(public_directory / "checkpoints" / "last.ckpt")
-    (public_directory / "checkpoints").chmod(0)
-    with ordinary_user():
-        found = only(public_directory)
+@pytest.mark.usefixtures("as_ordinary_user")
+def test_refused_folder_stands_for_its_checkpoints(tmp_path):
+    write(tmp_path / "checkpoints" / "last.ckpt")
+    (tmp_path / "checkpoints").chmod(0)
+    found = only(tmp_path)
     assert (found.name, found.readable) == ("checkpoints", False)
+
+
+@pytest.mark.usefixtures("as_ordinary_user")
+def test_refused_run_directory_has_no_checkpoints(tmp_path):
+    write(tmp_path / "run" / "last.ckpt")
+    (tmp_path / "run").chmod(0)
+    assert find_checkpoints(tmp_path / "run").saved == ()
 
 
 def test_link_out_of_the_run_is_not_followed(tmp_path):

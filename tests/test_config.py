@@ -5,6 +5,7 @@ import math
 import os
 import time
 from collections import OrderedDict
+from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -144,11 +145,36 @@ def test_empty_json_file_is_no_problem(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    "~ null true False yes Off 0 -7 300 0x1F 0b101 3.5 -0.25 1.5e-3 2000000.0 .5 .inf -.INF 1_000 abc 1.2.3 - . "
-    "1e 12:a 0x 0b_ 09".split(),
+    [
+        "~",
+        "null",
+        "true",
+        "False",
+        "yes",
+        "Off",
+        "0",
+        "-7",
+        "300",
+        "0x1F",
+        "0b101",
+        "0o17",
+        "3.5",
+        "-0.25",
+        "1.5e-3",
+        "2000000.0",
+        ".5",
+        ".inf",
+        "-.INF",
+        "1_000",
+        "abc",
+        "1.2.3",
+        ".",
+        "1e",
+        "12:a",
+    ],
 )
 def test_scalar_is_read_as_trainers_read_it(text):
-    assert typed(text) == yaml.safe_load(f"[{text}]")[0] if text != "-" else typed(text) == "-"
+    assert typed(text) == yaml.safe_load(text)
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-4", 1e-4), ("3E5", 3e5), ("-2e+3", -2000.0)])
@@ -156,8 +182,8 @@ def test_exponent_without_a_point_is_a_number(text, value):
     assert typed(text) == value
 
 
-@pytest.mark.parametrize("text", ["20:31", "2024-01-31", "2024-13-45", "9" * 5000])
-def test_times_dates_and_endless_numbers_stay_text(text):
+@pytest.mark.parametrize("text", ["20:31", "2024-01-31", "2024-13-45", "0b_", "007", "9" * 5000])
+def test_what_only_looks_like_a_number_stays_text(text):
     assert typed(text) == text
 
 
@@ -281,6 +307,13 @@ def test_pipe_named_like_a_configuration_does_not_block(tmp_path):
     assert read_configuration(tmp_path).problems[0].kind == "config_unreadable"
 
 
+@pytest.mark.usefixtures("as_ordinary_user")
+def test_refused_file_is_a_problem_that_says_why(tmp_path):
+    (tmp_path / "config.yaml").write_text("epochs: 3")
+    (tmp_path / "config.yaml").chmod(0)
+    assert "Permission denied" in read_configuration(tmp_path).problems[0].detail
+
+
 def test_link_out_of_the_log_directory_is_not_followed(tmp_path):
     (tmp_path / "logs" / "run").mkdir(parents=True)
     (tmp_path / "secret.yaml").write_text("password: 1")
@@ -301,12 +334,10 @@ def test_link_inside_the_log_directory_is_followed(tmp_path):
 
 LETTERS = "abcdefghijklmnop"
 ALIAS_BOMB = "a: &a [x, x]\n" + "".join(
-    f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n"
-    for before, after in zip(LETTERS, LETTERS[1:], strict=False)
+    f"{after}: &{after} [{', '.join([f'*{before}'] * 10)}]\n" for before, after in pairwise(LETTERS)
 )
 MERGE_BOMB = "a: &a {x: 1}\n" + "".join(
-    f"{after}: &{after} {{<<: [{', '.join([f'*{before}'] * 10)}]}}\n"
-    for before, after in zip(LETTERS, LETTERS[1:], strict=False)
+    f"{after}: &{after} {{<<: [{', '.join([f'*{before}'] * 10)}]}}\n" for before, after in pairwise(LETTERS)
 )
 
 

@@ -66,6 +66,7 @@ SOURCE_EDGES: dict[str, tuple[str, ...]] = {
     "eventfile": ("columns", "framing", "records", "sessions", "wire"),
     "layout": ("eventfile",),
     "reader": ("eventfile", "records", "sessions"),
+    "extras": ("framing", "records"),
     "runs": ("eventfile",),
 }
 ANY_SOURCE: tuple[str, ...] = ("layout",)

@@ -35,7 +35,7 @@ def report(**changes: object) -> str:
         "| `validation/task1_loss` | smaller | 0.5 |",
         "| `eval/success` | larger | 0.75 |",
         "85 of 100, normal with small issues (provisional: few points so far)",
-        "100 − 15 (loss) = 85",
+        "100 − 15 (loss spike since epoch 4) = 85",
         "### warning: spike in `train/loss`, since epoch 4",
         "* What was seen: The loss rose from 0.6 to 0.7 at epoch 4.",
         "* What to try: Lower the learning rate by 30 %.",

@@ -5,19 +5,51 @@ import pytest
 from monitor.analysis.roles import MOST_SCORES, choose_roles, direction_of, guess_framework, spell
 from monitor.schema import Points, Roles
 
-STABLE_BASELINES = (
-    "rollout/ep_len_mean rollout/ep_rew_mean time/fps train/approx_kl train/clip_fraction train/clip_range "
-    "train/entropy_loss train/explained_variance train/learning_rate train/loss train/policy_gradient_loss "
-    "train/value_loss eval/mean_reward eval/mean_ep_length"
-).split()
-YOLO_5 = (
-    "metrics/mAP_0.5 metrics/mAP_0.5:0.95 metrics/precision metrics/recall train/box_loss train/cls_loss "
-    "train/obj_loss val/box_loss val/cls_loss val/obj_loss x/lr0 x/lr1 x/lr2"
-).split()
-HUGGING_FACE = (
-    "train/loss train/grad_norm train/learning_rate train/epoch eval/loss eval/accuracy eval/runtime "
-    "eval/samples_per_second eval/steps_per_second train/train_loss train/train_runtime train/total_flos"
-).split()
+STABLE_BASELINES = [
+    "rollout/ep_len_mean",
+    "rollout/ep_rew_mean",
+    "time/fps",
+    "train/approx_kl",
+    "train/clip_fraction",
+    "train/clip_range",
+    "train/entropy_loss",
+    "train/explained_variance",
+    "train/learning_rate",
+    "train/loss",
+    "train/policy_gradient_loss",
+    "train/value_loss",
+    "eval/mean_reward",
+    "eval/mean_ep_length",
+]
+YOLO_5 = [
+    "metrics/mAP_0.5",
+    "metrics/mAP_0.5:0.95",
+    "metrics/precision",
+    "metrics/recall",
+    "train/box_loss",
+    "train/cls_loss",
+    "train/obj_loss",
+    "val/box_loss",
+    "val/cls_loss",
+    "val/obj_loss",
+    "x/lr0",
+    "x/lr1",
+    "x/lr2",
+]
+HUGGING_FACE = [
+    "train/loss",
+    "train/grad_norm",
+    "train/learning_rate",
+    "train/epoch",
+    "eval/loss",
+    "eval/accuracy",
+    "eval/runtime",
+    "eval/samples_per_second",
+    "eval/steps_per_second",
+    "train/train_loss",
+    "train/train_runtime",
+    "train/total_flos",
+]
 ML_AGENTS = (
     "Environment/Cumulative Reward",
     "Environment/Episode Length",

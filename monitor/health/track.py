@@ -18,6 +18,9 @@ from monitor.schema import Direction, Floats, Points, Sessions, Steps
 LOG_SPAN = 30.0
 """Ratio of the largest to the smallest level from which on a positive series is judged in decades."""
 
+SHORT = 30
+"""Below this many points every point is a block of its own; the noise, estimated from few, is taken for larger."""
+
 MOST_BLOCKS = 40
 DENSEST = 4096
 """Most points a course works on; a longer series is first condensed to medians of neighbours, 2, 4, 8 … at a time."""
@@ -157,7 +160,7 @@ class Track:
         return self._courses[count]
 
     def level_at(self, count: int) -> float:
-        """Return the median of the newest of the first `count` points: 5 % of them, from 3 to 50."""
+        """Return the median of the newest of the first `count` points: 5 % of them, at most 50."""
         return median(self.value[max(count - recent_points(count), 0) : count])
 
     def is_positive(self, count: int) -> bool:
@@ -198,7 +201,7 @@ class Track:
             log=log,
             blocks=blocks,
             block_points=block_points,
-            noise=noise,
+            noise=noise * max(math.sqrt(SHORT / count), 1.0),
             start=median(scaled[: max(3, block_points)][:count]),
             current=median(scaled[max(count - recent_points(count), 0) : count]),
         )
@@ -240,12 +243,12 @@ class Track:
 
 
 def recent_points(count: int) -> int:
-    """Return how many newest points make the present level."""
-    return int(np.clip(count // 20, 3, 50))
+    """Return how many newest points make the present level: 5 % of them, at least 3, and 5 once there are 30."""
+    return min(max(count // 20, 3 if count < SHORT else 5), 50)
 
 
 def _block_count(count: int) -> int:
-    return count if count < 30 else int(np.clip(count // 5, 4, MOST_BLOCKS))
+    return count if count < SHORT else min(max(count // 5, 4), MOST_BLOCKS)
 
 
 def _without_duplicates(points: Points) -> Points:

@@ -222,7 +222,7 @@ def _json_tree(text: str) -> Tree:
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = frozenset(case for word in ("true", "yes", "on") for case in (word, word.title(), word.upper()))
 _FALSE = frozenset(case for word in ("false", "no", "off") for case in (word, word.title(), word.upper()))
-_INTEGER = re.compile(r"[-+]?(?:0|[1-9][\d_]{0,39}|0x[\da-fA-F]{1,32}|0o[0-7]{1,32}|0b[01]{1,64})", re.ASCII)
+_INTEGER = re.compile(r"[-+]?(?:0|[1-9][\d_]{0,39}|0x[\da-fA-F]{1,32}|0b[01]{1,64})", re.ASCII)
 _FLOAT = re.compile(r"[-+]?(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:[eE][-+]?\d+)?", re.ASCII)
 _SPECIAL = re.compile(r"([-+]?)\.(inf|Inf|INF|nan|NaN|NAN)")
 _TAG = "tag:yaml.org,2002:"

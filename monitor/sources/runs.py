@@ -2,32 +2,14 @@
 
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.schema import ReadProblem, Run
+from monitor.schema import ReadProblem, Run, RunList
 from monitor.sources.layout import Lister, Listing, Part, directory_problem, parts_of
 
 MOST_DIRECTORIES = 100_000
 MOST_LEVELS = 16
 _NEVER_RUNS = frozenset({"node_modules", "__pycache__", "site-packages", "wandb", "mlruns"})
-
-
-@dataclass(frozen=True, slots=True)
-class RunList:
-    """The runs below the log directories.
-
-    Args:
-        runs: Newest event first; with equal times in name order.
-        problems: Directories that could not be searched.
-    """
-
-    runs: tuple[Run, ...] = ()
-    problems: tuple[ReadProblem, ...] = ()
-
-    def find(self, name: str) -> Run | None:
-        """Return the run of that name."""
-        return next((run for run in self.runs if run.name == name), None)
 
 
 class RunFinder:

@@ -128,10 +128,19 @@ class _Onset:
         """
         if end <= first:
             return None
-        peaks = np.maximum.accumulate(track.value[self.position : end])[first - self.position :]
-        limits = self.baseline + np.maximum(3 * self.sigma, 0.1 * (peaks - self.baseline))
+        limits = self._limits(track, end)[first - self.position :]
         back = np.flatnonzero(track.medians_of_three[first - 2 : end - 2] <= limits)
         return first + int(back[0]) if len(back) else None
+
+    def confirmation(self, track: Track, end: int) -> int | None:
+        """Return the first position before `end` where three points in a row stand out; None if nowhere."""
+        above = track.value[self.position : end] > self._limits(track, end)
+        three = np.flatnonzero(above[:-2] & above[1:-1] & above[2:])
+        return self.certain + int(three[0]) if len(three) else None
+
+    def _limits(self, track: Track, end: int) -> Floats:
+        peaks = np.maximum.accumulate(track.value[self.position : end])
+        return self.baseline + np.maximum(3 * self.sigma, 0.1 * (peaks - self.baseline))
 
 
 @dataclass(slots=True)
@@ -173,20 +182,22 @@ class SpikeReplay:
     def _follow(self, scene: Scene, track: Track) -> bool:
         """Follow the candidate as far as the points go; tell whether its fate is known."""
         onset = self.onset
-        assert onset is not None
-        count = len(track)
-        back = onset.recovery(track, onset.position + 1, min(count, onset.deadline + 1))
+        if onset is None:
+            return False
+        end = min(len(track), onset.deadline + 1)
+        back = onset.recovery(track, onset.position + 1, end)
         decided = onset.certain if back is None else min(back, onset.certain)
-        if decided >= count:
+        if decided >= len(track):
             return False
         if _is_explained(scene, track, onset, decided):
             return self._leave(onset.position + WINDOW)
-        if back is None or back > onset.certain:
-            self._open(scene, track, onset)
+        confirmed = onset.confirmation(track, end if back is None else back)
+        if confirmed is not None:
+            self._open(scene, track, onset, confirmed, end if back is None else back)
         if back is not None:
             self._recover(scene, track, onset, back)
             return self._leave(back)
-        if onset.deadline < count:
+        if onset.deadline < len(track):
             self._shift(scene, track, onset)
             return self._leave(onset.deadline + 1)
         return False
@@ -195,35 +206,35 @@ class SpikeReplay:
         self.cursor, self.onset, self.spike = cursor, None, None
         return True
 
-    def _open(self, scene: Scene, track: Track, onset: _Onset) -> None:
-        end = min(len(track), onset.deadline + 1)
+    def _open(self, scene: Scene, track: Track, onset: _Onset, confirmed: int, end: int) -> None:
         if self.spike is None:
-            self.spike = self._add(scene, track, onset, "spike", onset.certain, _severity(scene, "warning"))
+            self.spike = self._add(scene, track, onset, "spike", confirmed, _severity(scene, "warning"))
         self.spike.value = onset.peak(track, end)
         self.spike.facts = {"points": float(end - onset.position)}
 
     def _recover(self, scene: Scene, track: Track, onset: _Onset, back: int) -> None:
         place = scene.place(track, back)
         if self.spike is None:
-            severity = _severity(scene, "info" if _is_outlier(track, onset, back) else "warning")
+            severity = _severity(scene, "info" if _is_outlier(track, onset, back) else "notice")
             self.spike = self._add(scene, track, onset, "spike", back, severity)
         self.spike.value = onset.peak(track, back)
         self.spike.facts = {"points": float(back - onset.position)}
         self.spike.close(place)
-        if self._recent_spikes(track, back) >= REPEATS:
-            self.spike.escalate(place.time, _severity(scene, "error"))
+        if self.spike.now.severity == "warning" and self._recent_spikes(track, back) >= REPEATS:
+            self.spike.escalate(place.time, "error")
 
     def _recent_spikes(self, track: Track, position: int) -> int:
         """Return how many spikes worth a warning began within the last tenth of the run."""
         since = float(track.time[max(position - max(position // 10, WINDOW), 0)])
         return sum(
-            one.kind == "spike" and one.now.severity != "info" and one.onset.time >= since for one in self.episodes
+            one.kind == "spike" and one.now.severity in ("warning", "error") and one.onset.time >= since
+            for one in self.episodes
         )
 
     def _shift(self, scene: Scene, track: Track, onset: _Onset) -> None:
-        assert self.spike is not None
         place = scene.place(track, onset.deadline)
-        self.spike.close(place)
+        if self.spike is not None:
+            self.spike.close(place)
         shift = self._add(scene, track, onset, "level_shift", onset.deadline, _severity(scene, "error"))
         shift.value = float(np.median(track.value[onset.position : onset.deadline + 1]))
         shift.facts = {"points": float(onset.deadline - onset.position)}
@@ -253,10 +264,10 @@ def _is_relevant(track: Track, onset: _Onset) -> bool:
 
 
 def _is_outlier(track: Track, onset: _Onset, back: int) -> bool:
-    """Tell whether a recovered rise was one bad batch: a single point, lower than half of the progress."""
+    """Tell whether a short rise was one bad batch: lower than half of the progress and than twice the level."""
     height = onset.peak(track, back) - onset.baseline
     low = not track.is_positive(onset.position) or height < 2 * onset.baseline
-    return back == onset.position + 1 and low and height < 0.5 * track.progress_at(onset.position)
+    return back <= onset.certain and low and height < 0.5 * track.progress_at(onset.position)
 
 
 def _is_explained(scene: Scene, track: Track, onset: _Onset, decided: int) -> bool:
