@@ -21,7 +21,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from monitor.analysis.series import non_finite_rows, session_starts, smooth_sessions, thin
-from monitor.schema import Floats, Health, Points, Sample
+from monitor.health import HealthPoint
+from monitor.schema import Floats, Points, Sample
 from monitor.text import UNKNOWN, format_duration, format_learning_rate, format_number, format_step, format_time, plain
 
 XKind = Literal["step", "epoch", "relative", "wall"]
@@ -41,7 +42,7 @@ MAX_POINTS_PER_CHART = 1_000
 MAX_POINTS_OVERLAY = 4_000
 MAX_POINTS_PER_SERIES = 500
 HOVER_ROWS = 120
-SPARSE_POINTS = 40
+SPARSE_POINTS = 20
 RAW_OPACITY = 0.2
 LABEL_WIDTH = 60
 
@@ -92,7 +93,8 @@ class Layout:
         log_y: True for a logarithmic y axis.
         y_domain: Fixed limits, None to follow the data.
         steps: True to hold each value until the next point instead of joining them.
-        height: Of the plot, in pixels.
+        height: Of the chart, in pixels.
+        width_characters: About how many characters fit beside each other; the legend is laid out by it.
         max_points: Upper limit for all lines together.
     """
 
@@ -107,6 +109,7 @@ class Layout:
     y_domain: tuple[float, float] | None = None
     steps: bool = False
     height: int = 230
+    width_characters: int = 44
     max_points: int = MAX_POINTS_PER_CHART
 
 
@@ -156,6 +159,7 @@ def layout_of(
     y_domain: tuple[float, float] | None = None,
     steps: bool = False,
     height: int = 230,
+    width_characters: int = 44,
     max_points: int = MAX_POINTS_PER_CHART,
 ) -> Layout:
     """Return the layout for some curves; relative time gets the unit that suits its span."""
@@ -172,6 +176,7 @@ def layout_of(
         y_domain=y_domain,
         steps=steps,
         height=height,
+        width_characters=width_characters,
         max_points=max_points,
     )
 
@@ -287,28 +292,14 @@ def _machine_curve(label: str, readings: Sequence[tuple[float, float | None]], n
     return Curve(label, known[:, 0], known[:, 1], palette_style(number))
 
 
-def health_curve(health: Health, x: Floats, steps: npt.NDArray[np.int64], style: Style) -> Curve:
-    """Return the score over the run as far as today's deductions tell: each counts from the step it was found at.
-
-    Findings that have recovered took points off while they lasted; they are not in it.
-
-    Args:
-        health: The score now, with its deductions.
-        x: Places of the loss on the axis, shape ``(n_points,)``.
-        steps: Their steps.
-        style: How it is drawn.
-    """
-    if health.score is None:
-        return Curve("health", np.empty(0), np.empty(0), style)
-    found = {item.id: item.detected_step for item in health.findings}
-    score = np.full(len(steps), 100.0)
-    for deduction in health.deductions:
-        begins = [step for step in (found.get(name) for name in deduction.findings) if step is not None]
-        score[steps >= min(begins, default=np.iinfo(np.int64).min)] -= deduction.points
-    if len(score):
-        score[-1] = health.score
-    rows = np.flatnonzero(np.isfinite(x))
-    return Curve("health", x[rows], np.clip(score, 0.0, 100.0)[rows], style)
+def health_points(history: Sequence[HealthPoint]) -> Points:
+    """Return the score over time as the points of a series."""
+    return Points(
+        np.array([point.step for point in history], np.int64),
+        np.array([point.wall_time for point in history], np.float64),
+        np.array([point.score for point in history], np.float64),
+        np.zeros(len(history), np.int16),
+    )
 
 
 # --- the specification ---------------------------------------------------------------------------------------------
@@ -331,12 +322,21 @@ def build_spec(layout: Layout) -> dict[str, Any]:
         _alarms(layout),
         _pointer(layout),
     ]
-    chart = alt.layer(*layers).properties(height=layout.height, background="transparent")
+    chart = alt.layer(*layers).properties(
+        height=layout.height, background="transparent", padding={"left": 0, "right": 6, "top": 4, "bottom": 0}
+    )
     spec: dict[str, Any] = (
         chart.configure_mark(aria=False)
         .configure_view(strokeOpacity=0)
         .configure_legend(
-            orient="top", direction="horizontal", labelLimit=260, title=None, symbolStrokeWidth=2, padding=0
+            orient="top",
+            direction="horizontal",
+            labelLimit=460,
+            title=None,
+            symbolType="stroke",
+            symbolOpacity=1,
+            symbolStrokeWidth=2,
+            padding=0,
         )
         .to_dict()
     )
@@ -354,10 +354,8 @@ def _table(name: str) -> alt.NamedData:
 
 def _x(layout: Layout) -> alt.X:
     whole = layout.x_kind in ("step", "epoch")
-    number_format = alt.Undefined if layout.x_kind == "wall" else "~s" if whole else "~g"
     axis = alt.Axis(
         title=layout.x_title,
-        format=number_format,
         grid=False,
         tickCount=6,
         tickMinStep=1 if whole else alt.Undefined,
@@ -368,7 +366,8 @@ def _x(layout: Layout) -> alt.X:
 
 
 def _y(layout: Layout) -> alt.Y:
-    number_format = ".0e" if layout.y_kind == "learning_rate" else "~g"
+    # On a linear axis the step between the ticks tells how many digits are needed; no format knows better.
+    number_format = (".0e" if layout.y_kind == "learning_rate" else "~g") if layout.log_y else alt.Undefined
     domain = list(layout.y_domain) if layout.y_domain else alt.Undefined
     scale = alt.Scale(type="log" if layout.log_y else "linear", zero=False, nice=True, domain=domain)
     axis = alt.Axis(title=layout.y_title or None, format=number_format, tickCount=5, gridOpacity=0.35, domain=False)
@@ -384,7 +383,7 @@ def _color(layout: Layout) -> alt.Color:
 def _legend_columns(layout: Layout) -> int:
     """Return how many names stand in one row, so that the legend of a narrow chart keeps its width."""
     widest = max(len(label) for label in layout.labels)
-    return max(1, min(4, 44 // max(widest, 1)))
+    return max(1, min(4, layout.width_characters // (widest + 4)))
 
 
 def _dash(layout: Layout) -> alt.StrokeDash:

@@ -82,6 +82,7 @@ class RunWatch:
         self._reader = RunReader(self.path)
         self._lock = threading.Lock()
         self._beside: _Beside | None = None
+        self._chosen: tuple[frozenset[str], Mapping[str, str], Roles] | None = None
         self._assessors: OrderedDict[Roles, Assessor] = OrderedDict()
         self._extras: tuple[int, Extras] = (-1, Extras())
 
@@ -123,7 +124,7 @@ class RunWatch:
         settings = self._settings
         beside = self._look_beside(now)
         configuration = beside.configuration
-        roles = choose_roles(scalars.series, {**settings.roles, **named_roles})
+        roles = self._choose_roles(frozenset(scalars.series), {**settings.roles, **named_roles}, scalars)
         shown = {role.tag: visible(scalars.points(role.tag)) for role in _all_roles(roles)}
         progress = progress_of(scalars, roles, configuration, settings, now)
         state = state_of(scalars, progress, settings, now)
@@ -159,6 +160,12 @@ class RunWatch:
             sample=sample,
             problems=_told(scalars.problems, state) + configuration.problems,
         )
+
+    def _choose_roles(self, tags: frozenset[str], named: Mapping[str, str], scalars: Scalars) -> Roles:
+        """Return the roles; chosen anew only when tags were added or other ones are named."""
+        if self._chosen is None or self._chosen[:2] != (tags, named):
+            self._chosen = (tags, named, choose_roles(scalars.series, named))
+        return self._chosen[2]
 
     def _assessor(self, roles: Roles) -> Assessor:
         """Return the assessor that keeps its place in the history, one per choice of roles."""

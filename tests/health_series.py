@@ -1,16 +1,15 @@
 """Labelled series for the tests of the health rules: healthy runs that look odd, and runs with one fault."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
 from monitor.health import Evidence
-from monitor.schema import Checkpoints, Points, Roles, RoleTag, RunState, Sample, Session
+from monitor.schema import Checkpoints, GpuSample, Points, Roles, RoleTag, RunState, Sample, Session
 
 START = 1_700_000_000.0
 RUNNING = RunState("running", "The last event came 1 s ago; usually one comes every 1 s.")
-
-Series = Mapping[str, np.ndarray]
 
 
 def points(values: np.ndarray, *, every: int = 1, seconds: float = 1.0, late: float = 0.0) -> Points:
@@ -198,3 +197,138 @@ HEALTHY: Mapping[str, Callable[[np.random.Generator], Evidence]] = {
         outlier_batches,
     )
 }
+
+
+# --- faults --------------------------------------------------------------------------------------------------------
+
+
+def turns_nan(random: np.random.Generator) -> Evidence:
+    loss = decay(400) * np.exp(random.normal(0, 0.05, 400))
+    loss[250:] = np.nan
+    return evidence_of(loss)
+
+
+def filtered_to_zero(random: np.random.Generator) -> Evidence:
+    loss = decay(400) * np.exp(random.normal(0, 0.05, 400))
+    loss[250:] = 0.0
+    return evidence_of(loss)
+
+
+def blows_up(random: np.random.Generator) -> Evidence:
+    loss = decay(600) * np.exp(random.normal(0, 0.05, 600))
+    loss[250:] *= np.exp(np.minimum(np.arange(350) * 0.05, 6))
+    return evidence_of(loss)
+
+
+def rises_slowly(random: np.random.Generator) -> Evidence:
+    loss = decay(1000, speed=10) * np.exp(random.normal(0, 0.05, 1000))
+    loss[500:] += np.arange(500) * 1e-3
+    return evidence_of(loss)
+
+
+def reward_collapses(random: np.random.Generator) -> Evidence:
+    reward = 300 * (1 - np.exp(-np.arange(600) / 60)) + random.normal(0, 10, 600)
+    reward[300:] -= np.arange(300) * 0.5
+    loss = np.exp(random.normal(0, 0.5, 600))
+    return evidence_of(loss, free_loss=True, score=reward, score_tag="rollout/ep_rew_mean")
+
+
+def spikes_and_recovers(random: np.random.Generator) -> Evidence:
+    loss = decay(800, low=0.5) * np.exp(random.normal(0, 0.05, 800))
+    loss[500:508] *= 4
+    return evidence_of(loss)
+
+
+def jumps_and_stays(random: np.random.Generator) -> Evidence:
+    loss = decay(800, low=0.5) * np.exp(random.normal(0, 0.05, 800))
+    loss[500:] += 0.6
+    return evidence_of(loss)
+
+
+def overfits(random: np.random.Generator) -> Evidence:
+    epochs = 60
+    loss = decay(epochs, low=0.05) * np.exp(random.normal(0, 0.03, epochs))
+    validation = decay(epochs, low=0.6, speed=8) + random.normal(0, 0.02, epochs)
+    validation[25:] += 0.02 * np.arange(epochs - 25)
+    return evidence_of(loss, validation=validation, steps_are_epochs=True)
+
+
+def overfits_in_accuracy(random: np.random.Generator) -> Evidence:
+    epochs = 60
+    loss = decay(epochs, low=0.05) * np.exp(random.normal(0, 0.03, epochs))
+    accuracy = 0.9 - decay(epochs, high=0.8, low=0.0, speed=8) + random.normal(0, 0.004, epochs)
+    accuracy[25:] -= 0.003 * np.arange(epochs - 25)
+    return evidence_of(loss, score=accuracy, steps_are_epochs=True)
+
+
+def rate_dies(random: np.random.Generator) -> Evidence:
+    loss = decay(500) * np.exp(random.normal(0, 0.05, 500))
+    return evidence_of(loss, learning_rate=np.where(np.arange(500) < 300, 1e-3, 1e-8))
+
+
+def rate_is_large(random: np.random.Generator) -> Evidence:
+    loss = decay(300) * np.exp(random.normal(0, 0.05, 300))
+    return evidence_of(loss, learning_rate=np.full(300, 0.1))
+
+
+def restarted(random: np.random.Generator) -> Evidence:
+    loss = points(decay(300) * np.exp(random.normal(0, 0.05, 300)))
+    session = (loss.step >= 200).astype(np.int16)
+    sessions = (Session(0, "a.tfevents", START, 0), Session(1, "b.tfevents", START + 200, 200))
+    return evidence_of(Points(loss.step, loss.wall_time, loss.value, session), sessions=sessions)
+
+
+def silent(random: np.random.Generator) -> Evidence:
+    state = RunState("stalled", "The last event came 10 min ago; usually one comes every 1 s.")
+    return evidence_of(decay(300) * np.exp(random.normal(0, 0.05, 300)), state=state)
+
+
+def readings(count: int = 200, gpus: tuple[GpuSample, ...] = (), **figures: float | int | None) -> tuple[Sample, ...]:
+    """Return readings of a machine, one every 2 s from ten minutes after the start on."""
+    return tuple(Sample(START + 600 + 2 * place, gpus=gpus, **figures) for place in range(count))
+
+
+def gpu(utilization: float = 85.0, used: int = 40, celsius: float = 60.0) -> GpuSample:
+    """Return a reading of a GPU with 80 GB, of which `used` are in use."""
+    return GpuSample(0, "GPU", utilization, used * 10**9, 80 * 10**9, celsius)
+
+
+def machine_run(samples: tuple[Sample, ...]) -> Evidence:
+    """Return a healthy running run with these readings."""
+    return evidence_of(points(decay(100), seconds=10.0), samples=samples)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A kind of trouble, how to build it, and the step it begins at; None where no step tells."""
+
+    kind: str
+    build: Callable[[np.random.Generator], Evidence]
+    onset: int | None
+    tolerance: int = 0
+
+
+FAULTS = (
+    Fault("non_finite", turns_nan, 250),
+    Fault("dead_value", filtered_to_zero, 250),
+    Fault("divergence", blows_up, 250, 20),
+    Fault("rising", rises_slowly, 500, 60),
+    Fault("rising", reward_collapses, 300, 40),
+    Fault("spike", spikes_and_recovers, 500),
+    Fault("level_shift", jumps_and_stays, 500),
+    Fault("overfitting", overfits, 25, 8),
+    Fault("overfitting", overfits_in_accuracy, 25, 8),
+    Fault("lr_low", rate_dies, 300),
+    Fault("lr_high", rate_is_large, 0),
+    Fault("restart", restarted, 200),
+    Fault("stalled", silent, 299),
+    Fault("gpu_underused", lambda random: machine_run(readings(gpus=(gpu(utilization=10),))), None),
+    Fault("gpu_memory", lambda random: machine_run(readings(gpus=(gpu(used=79),))), None),
+    Fault("gpu_hot", lambda random: machine_run(readings(gpus=(gpu(celsius=91),))), None),
+    Fault(
+        "host_memory",
+        lambda random: machine_run(readings(memory_used_bytes=62 * 10**9, memory_total_bytes=64 * 10**9)),
+        None,
+    ),
+    Fault("disk_full", lambda random: machine_run(readings(disk_free_bytes=300_000_000)), None),
+)

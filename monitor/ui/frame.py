@@ -23,9 +23,8 @@ from monitor import charts
 from monitor.charts import Style
 from monitor.errors import DemoNotStarted, MonitorError, RunNotFound, UsageInvalid
 from monitor.report import prose
-from monitor.schema import Role
+from monitor.schema import Role, RunList
 from monitor.settings import log_directories
-from monitor.sources.runs import RunList
 from monitor.status import RunStatus
 from monitor.text import code_span, file_name
 from monitor.ui import cache

@@ -76,7 +76,7 @@ BAND_BADGES: Final[dict[Band, Badge]] = {
     "problems": "orange",
     "abnormal": "red",
 }
-CARD_WIDTH = 190
+CARD_WIDTH = 160
 CHART_WIDTH = 400
 MAX_METRIC_CARDS = 4
 LOOK_FOR_RUNS_SECONDS = 3.0
@@ -138,7 +138,7 @@ def draw_state(status: RunStatus, view: LiveView) -> None:
 
 def _updated(status: RunStatus, view: LiveView) -> str:
     clock = format_time(status.now, view.chart.zone).split()[1]
-    pace = "paused" if view.refresh_seconds is None else f"every {format_duration(view.refresh_seconds)}"
+    pace = "paused" if view.refresh_seconds is None else f"every {view.refresh_seconds:g} s"
     return f"updated {clock}, {pace}"
 
 
@@ -148,11 +148,16 @@ def draw_progress(status: RunStatus) -> None:
     if progress.fraction is None:
         st.caption(f"{_position(progress)} · {_speed(progress)}time left unknown: the planned total is not known.")
         return
-    left = "time left unknown" if progress.eta_seconds is None else f"{format_duration(progress.eta_seconds)} left"
     share = min(max(progress.fraction, 0.0), 1.0)
-    st.progress(share, text=f"{_position(progress)} · {format_percent(100 * share)} · {_speed(progress)}{left}")
-    if progress.total_source:
-        st.caption(f"Total from {code_span(progress.total_source)}")
+    source = f" · total from {code_span(progress.total_source)}" if progress.total_source else ""
+    done = f"{_position(progress)} · {format_percent(100 * share)}"
+    st.progress(share, text=f"{done} · {_speed(progress)}{_time_left(progress, share)}{source}")
+
+
+def _time_left(progress: Progress, share: float) -> str:
+    if share >= 1:
+        return "done"
+    return "time left unknown" if progress.eta_seconds is None else f"{format_duration(progress.eta_seconds)} left"
 
 
 def _position(progress: Progress) -> str:
@@ -176,11 +181,15 @@ def _speed(progress: Progress) -> str:
 
 def draw_cards(status: RunStatus) -> None:
     """Draw the figures of the run, a card each, of equal height."""
-    with st.grid("auto", min_column_width=CARD_WIDTH, gap="small"):
-        _health_card(status.health)
+    validation = (*status.validation, *status.scores)[:MAX_METRIC_CARDS]
+    count = 5 + len(validation)
+    # Rows of equal length where there is room for more than one.
+    columns = count if count <= 6 else math.ceil(count / 2)
+    with st.grid(columns, min_column_width=CARD_WIDTH, gap="small"):
+        _health_card(status.health, status.progress)
         _loss_card(status)
         _best_card(status)
-        for metric in (*status.validation, *status.scores)[:MAX_METRIC_CARDS]:
+        for metric in validation:
             _metric_card(f"Validation {code_span(metric.label)}", metric, status.progress)
         _learning_rate_card(status.learning_rate)
         _epoch_time_card(status)
@@ -199,7 +208,7 @@ def _change(metric: Metric) -> dict[str, Any]:
     colors = {"min": "inverse", "max": "normal"}
     # Streamlit takes the direction of the arrow from an ASCII minus.
     text = format_change(metric.change_percent).replace(MINUS, "-")
-    if metric.change_percent == 0 or metric.direction is None:
+    if text == format_change(0.0) or metric.direction is None:
         return {"delta": text, "delta_color": "off", "delta_arrow": "off"}
     return {"delta": text, "delta_color": colors[metric.direction]}
 
@@ -256,7 +265,7 @@ def _epoch_time_card(status: RunStatus) -> None:
     _card("Epoch time", format_duration(typical), note, "The typical time of the recent epochs.")
 
 
-def _health_card(health: Health) -> None:
+def _health_card(health: Health, progress: Progress) -> None:
     help_text = (
         "100 minus what the open findings take off: 90–100 excellent, 70–89 normal with small issues, "
         "50–69 clear problems, below 50 abnormal. A check that could not run neither helps nor hurts."
@@ -268,7 +277,7 @@ def _health_card(health: Health) -> None:
         st.metric("Health", f"{health.score} / 100", help=help_text)
         st.badge(BAND_WORDS[health.band], color=BAND_BADGES[health.band])
         provisional = " Provisional: few points so far." if health.provisional else ""
-        st.caption(prose(sum_text(health)) + provisional)
+        st.caption(prose(sum_text(health, progress.steps_are_epochs)) + provisional)
 
 
 # --- findings ------------------------------------------------------------------------------------------------------
@@ -385,9 +394,8 @@ def _machine_chart(status: RunStatus, samples: Sequence[Sample], view: ChartView
 
 
 def _health_chart(status: RunStatus, view: ChartView, style: Style) -> None:
-    role = status.roles.loss
-    points = visible(status.scalars.points(None if role is None else role.tag))
-    curve = charts.health_curve(status.health, _places(status, points, view), points.step, style)
+    points = charts.health_points(status.health_history)
+    curve = charts.curve_of(points, _places(status, points, view), "health", style)
     _draw_chart(
         "health",
         "Health",
@@ -399,7 +407,7 @@ def _health_chart(status: RunStatus, view: ChartView, style: Style) -> None:
         y_kind="score",
         y_domain=(0.0, 100.0),
         steps=True,
-        note="from the findings open now",
+        note="from the series alone; the load of the machine is not in it",
     )
 
 
@@ -613,14 +621,12 @@ def draw_checkpoints(status: RunStatus) -> None:
 
 
 def _checkpoint_row(item: Checkpoint, now: float) -> dict[str, str]:
+    place = f"step {format_step(item.step)}" if item.step is not None else UNKNOWN
     return {
         "name": plain(item.name),
-        "kind": item.kind,
-        "epoch": format_step(item.epoch),
-        "step": format_step(item.step),
-        "size": format_bytes(item.size_bytes),
+        "at": f"epoch {format_step(item.epoch)}" if item.epoch is not None else place,
+        "size": format_bytes(item.size_bytes) if item.readable else "cannot be read",
         "saved": format_age(now - item.modified),
-        "readable": "yes" if item.readable else "no",
     }
 
 
@@ -705,6 +711,7 @@ def draw_overlay(statuses: Sequence[RunStatus], tag: str, view: ChartView, style
             view,
             log_y=view.log_y,
             height=420,
+            width_characters=140,
             max_points=charts.MAX_POINTS_OVERLAY,
         )
 
@@ -754,8 +761,9 @@ def _value_text(value: ConfigValue) -> str:
 # --- reports -------------------------------------------------------------------------------------------------------
 
 
-def build_report(watch: LogWatch, statuses: Sequence[RunStatus], made_at: float) -> str:
+def build_report(watch: LogWatch, statuses: Sequence[RunStatus]) -> str:
     """Return the Markdown report of one run or, for several, of their comparison."""
+    made_at = time.time()
     if len(statuses) == 1:
         return render_report(statuses[0], made_at=made_at, settings=watch.settings.health)
     tags = common_tags(statuses)

@@ -70,7 +70,7 @@ def _screen(values: Floats) -> _Screen:
         windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW)[::STRETCH][: stretches - full]
         baseline[full:], sigma[full:] = _level_and_noise(windows)
     residual = values - np.repeat(baseline, STRETCH)[: len(values)]
-    height = np.maximum(SIGMAS * sigma, _spread(np.abs(residual), stretches))
+    height = np.maximum(SIGMAS * sigma, _spread(residual, stretches))
     return _Screen(baseline, sigma, np.flatnonzero(residual > np.repeat(height, STRETCH)[: len(values)]))
 
 
@@ -83,14 +83,18 @@ def _level_and_noise(windows: Floats) -> tuple[Floats, Floats]:
 
 
 def _spread(residual: Floats, stretches: int) -> Floats:
-    """Return for each stretch how large residuals usually are: five times their 95th percentile so far."""
+    """Return for each stretch how far points usually stand above the baseline: five times their upper tail so far.
+
+    The tail is the 97.5th percentile of signed residuals, which for symmetric noise is the 95th of their size; points
+    below the baseline, as while the loss falls quickly, make no rise look usual.
+    """
     spread = np.zeros(stretches)
     for stretch in range(2, min(SPREAD_FROM, stretches)):
         spread[stretch] = 2 * residual[STRETCH : stretch * STRETCH].max()
     for first in range(SPREAD_FROM, stretches, SPREAD_STRETCHES):
         end = first * STRETCH
         before = residual[max(end - SPREAD_WINDOW, STRETCH) : end]
-        rank = int(0.95 * len(before))
+        rank = int(0.975 * len(before))
         spread[first : first + SPREAD_STRETCHES] = SPREADS * np.partition(before, rank)[rank]
     return spread
 
@@ -235,6 +239,8 @@ class SpikeReplay:
         place = scene.place(track, onset.deadline)
         if self.spike is not None:
             self.spike.close(place)
+        if any(earlier.now.open for _, earlier in self.shifts):
+            return  # still the same trouble: it goes on climbing
         shift = self._add(scene, track, onset, "level_shift", onset.deadline, _severity(scene, "error"))
         shift.value = float(np.median(track.value[onset.position : onset.deadline + 1]))
         shift.facts = {"points": float(onset.deadline - onset.position)}
