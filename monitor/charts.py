@@ -313,39 +313,55 @@ def build_spec(layout: Layout) -> dict[str, Any]:
     same whatever the lines hold; descriptions and tooltips per point cost more than the drawing itself.
     """
     # Drawn from the back to the front.
-    layers = [
-        _rules(layout, "restarts", RESTART_COLOR),
-        _rules(layout, "onsets", ONSET_COLOR),
-        _faint_lines(layout),
-        _lines(layout),
-        _dots(layout),
-        _alarms(layout),
-        _pointer(layout),
-    ]
-    chart = alt.layer(*layers).properties(
-        height=layout.height, background="transparent", padding={"left": 0, "right": 6, "top": 4, "bottom": 0}
-    )
-    spec: dict[str, Any] = (
-        chart.configure_mark(aria=False)
-        .configure_view(strokeOpacity=0)
-        .configure_legend(
-            orient="top",
-            direction="horizontal",
-            labelLimit=460,
-            title=None,
-            symbolType="stroke",
-            symbolOpacity=1,
-            symbolStrokeWidth=2,
-            padding=0,
-        )
-        .to_dict()
-    )
-    for layer in spec["layer"]:
-        if layer["mark"]["type"] == "line":
-            # The rows come sorted; without this Vega sorts them again at each refresh. Altair has no word for it.
-            layer["encoding"]["order"] = {"value": None}
-    spec["usermeta"] = {"embedOptions": {"renderer": "canvas", "actions": False}}
-    return spec
+    layers = {
+        "restarts": _rules(layout, "restarts", RESTART_COLOR),
+        "onsets": _rules(layout, "onsets", ONSET_COLOR),
+        "raw": _faint_lines(layout),
+        "lines": _lines(layout),
+        "dots": _dots(layout),
+        "alarms": _alarms(layout),
+        "hover": _pointer(layout),
+    }
+    units = [_unit(name, chart) for name, chart in layers.items()]
+    # Streamlit looks for parameters at the top only; `views` says where each of them lives.
+    params = [param | {"views": [unit["name"]]} for unit in units for param in unit.pop("params", [])]
+    return {
+        "$schema": alt.SCHEMA_URL,
+        "layer": units,
+        "params": params,
+        "height": layout.height,
+        "background": "transparent",
+        "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0},
+        "config": _CONFIG,
+        "usermeta": {"embedOptions": {"renderer": "canvas", "actions": False}},
+    }
+
+
+_CONFIG: Final[dict[str, Any]] = {
+    "mark": {"aria": False},
+    "view": {"strokeOpacity": 0},
+    "legend": {
+        "orient": "top",
+        "direction": "horizontal",
+        "labelLimit": 460,
+        "title": None,
+        "symbolType": "stroke",
+        "symbolOpacity": 1,
+        "symbolStrokeWidth": 2,
+        "padding": 0,
+    },
+}
+
+
+def _unit(name: str, chart: alt.Chart) -> dict[str, Any]:
+    """Return one layer as a dict. The tests validate it; here that would take ten times as long as building it."""
+    unit: dict[str, Any] = chart.to_dict(validate=False)
+    for key in ("$schema", "config"):
+        unit.pop(key, None)
+    if unit["mark"]["type"] == "line":
+        # The rows come sorted; without this Vega sorts them again at each refresh. Altair has no word for it.
+        unit["encoding"]["order"] = {"value": None}
+    return unit | {"name": name}
 
 
 def _table(name: str) -> alt.NamedData:

@@ -42,9 +42,9 @@ from monitor.schema import (
     SEVERITIES,
     Checkpoints,
     Configuration,
+    ConfigValue,
     Direction,
     Health,
-    Points,
     Progress,
     ReadProblem,
     Roles,
@@ -55,7 +55,7 @@ from monitor.schema import (
 )
 from monitor.settings import Settings, log_directories, read_settings
 from monitor.status import SCHEMA_VERSION, RunStatus, status_json, strict_json
-from monitor.text import format_duration, format_number, format_step, format_time, plain
+from monitor.text import UNKNOWN, format_duration, format_number, format_step, format_time, plain, shorten_middle
 from monitor.watch import LogWatch, RunWatch
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
 
 FINE, FINDING_OPEN, USAGE_WRONG, NO_SCALAR, INTERRUPTED = 0, 1, 2, 3, 130
 WIDE_COLUMNS: Final = 76  # from this width on the dashboard has two columns
+MOST_CHARACTERS: Final = 24  # of one configuration value in a comparison
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _STYLES: Final = {
     "info": "dim",
@@ -299,9 +300,12 @@ def _nothing_to_show(reason: str) -> int:
 # --- comparing -----------------------------------------------------------------------------------------------------
 
 
-def _tag_to_compare(status: RunStatus, wanted: str | None) -> str:
+def _tag_to_compare(status: RunStatus, wanted: str | None) -> str | None:
+    """Return the series that stands for a run: the one wanted, else its loss; None while it has no scalar."""
+    if not status.scalars.count:
+        return None
     if wanted is not None:
-        if status.scalars.count and wanted not in status.scalars.series:
+        if wanted not in status.scalars.series:
             raise _no_tag(status, wanted)
         return wanted
     if status.roles.loss is None:
@@ -318,18 +322,16 @@ def _no_tag(status: RunStatus, wanted: str) -> UsageInvalid:
 
 def _known_tags(status: RunStatus, wanted: str = "", limit: int = 8) -> str:
     tags = status.scalars.tags
-    if not tags:
-        return "It has no scalar yet."
     shown = get_close_matches(wanted, tags, limit, cutoff=0.5) or tags[:limit]
     more = ", …" if len(shown) < len(tags) else "."
     return f"It has: {', '.join(shown)}{more}"
 
 
-def _comparison(statuses: Sequence[RunStatus], tags: Sequence[str], by: By) -> Comparison:
-    points: dict[str, Points] = {
-        status.run.name: status.scalars.points(tag) for status, tag in zip(statuses, tags, strict=True)
-    }
-    return compare_runs(points, _direction(statuses[0], tags[0]), by, tags[0])
+def _comparison(statuses: Sequence[RunStatus], tags: Sequence[str | None], by: By) -> Comparison:
+    pairs = list(zip(statuses, tags, strict=True))
+    points = {status.run.name: status.scalars.points(tag) for status, tag in pairs}
+    status, tag = next(((status, tag) for status, tag in pairs if tag is not None), pairs[0])
+    return compare_runs(points, _direction(status, tag or ""), by, tag or "loss")
 
 
 def _direction(status: RunStatus, tag: str) -> Direction | None:
@@ -337,7 +339,9 @@ def _direction(status: RunStatus, tag: str) -> Direction | None:
     return loss.direction if loss and loss.tag == tag else direction_of(tag)
 
 
-def _comparison_json(statuses: Sequence[RunStatus], tags: Sequence[str], comparison: Comparison) -> dict[str, Any]:
+def _comparison_json(
+    statuses: Sequence[RunStatus], tags: Sequence[str | None], comparison: Comparison
+) -> dict[str, Any]:
     rows = zip(comparison.rows, tags, strict=True)
     return {
         "schema_version": SCHEMA_VERSION,
@@ -358,12 +362,13 @@ def _configurations(statuses: Sequence[RunStatus]) -> dict[str, Configuration]:
     return {status.run.name: status.configuration for status in statuses}
 
 
-def _comparison_text(statuses: Sequence[RunStatus], tags: Sequence[str], comparison: Comparison) -> str:
-    header = ("run", "series", "best", "at step", "last", "at step", "points", "duration")
+def _comparison_text(statuses: Sequence[RunStatus], tags: Sequence[str | None], comparison: Comparison) -> str:
+    header = ("", "run", "series", "best", "at step", "last", "at step", "points", "duration")
     rows = [
         (
+            f"{number}",
             plain(row.run),
-            plain(tag),
+            UNKNOWN if tag is None else plain(tag),
             format_number(row.best),
             format_step(row.best_step),
             format_number(row.last),
@@ -371,24 +376,37 @@ def _comparison_text(statuses: Sequence[RunStatus], tags: Sequence[str], compari
             format_step(row.n_points),
             format_duration(row.duration_seconds),
         )
-        for row, tag in zip(comparison.rows, tags, strict=True)
+        for number, (row, tag) in enumerate(zip(comparison.rows, tags, strict=True), 1)
     ]
     ranking = tuple(Figure(f"{place}.", plain(run)) for place, run in enumerate(comparison.ranking, 1))
     sections = (
         Section("Ranking", ranking),
-        Section("Configuration differences", _difference_figures(statuses)),
         Section("Problems met while reading", problem_figures([item for one in statuses for item in one.problems])),
     )
-    found = [section for section in sections if section.figures]
-    return f"{_aligned([header, *rows])}\n{plain(comparison.verdict)}\n\n{_plain_text(found)}"
+    parts = [
+        _aligned([header, *rows], n_left=3),
+        f"{plain(comparison.verdict)}\n",
+        _difference_text(statuses),
+        _plain_text([section for section in sections if section.figures]),
+    ]
+    return "\n".join(part for part in parts if part)
 
 
-def _difference_figures(statuses: Sequence[RunStatus]) -> tuple[Figure, ...]:
+def _difference_text(statuses: Sequence[RunStatus]) -> str:
+    """Return the keys that differ as a table whose columns carry the numbers of the runs; empty when none differs."""
     difference = config_difference(_configurations(statuses))
-    return tuple(
-        Figure(plain(key), ", ".join(f"{plain(run)}: {plain(str(value))}" for run, value in values.items()))
+    if not difference:
+        return ""
+    header = ("key", *(f"{number}" for number in range(1, len(statuses) + 1)))
+    rows = [
+        (plain(key), *(_configured(values.get(status.run.name)) for status in statuses))
         for key, values in difference.items()
-    )
+    ]
+    return f"Configuration differences\n{_aligned([header, *rows], n_left=1)}"
+
+
+def _configured(value: ConfigValue) -> str:
+    return UNKNOWN if value is None else shorten_middle(plain(str(value)), MOST_CHARACTERS)
 
 
 # --- exporting -----------------------------------------------------------------------------------------------------
@@ -485,12 +503,12 @@ def _indented(figures: Sequence[Figure]) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> str:
-    """Return rows of cells as a table: the first two columns to the left, figures to the right."""
+def _aligned(rows: Sequence[Sequence[str]], n_left: int) -> str:
+    """Return rows of cells as a table: the first `n_left` columns to the left, figures to the right."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = (
         "  ".join(
-            cell.ljust(width) if place < 2 else cell.rjust(width)
+            cell.ljust(width) if place < n_left else cell.rjust(width)
             for place, (cell, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows
@@ -545,7 +563,8 @@ def _grid(figures: Sequence[Figure], *, one_line: bool = False) -> "Table":
     from rich.text import Text
 
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim", no_wrap=True)
+    labels = max((len(figure.label) for figure in figures), default=0)
+    grid.add_column(style="dim", no_wrap=True, min_width=labels + 2)
     grid.add_column(no_wrap=one_line, overflow="ellipsis" if one_line else "fold")
     for figure in figures:
         grid.add_row(Text(f"  {figure.label}"), Text(figure.value, style=_STYLES.get(figure.tone, "")))

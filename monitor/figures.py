@@ -361,7 +361,9 @@ def finding_figures(status: RunStatus) -> tuple[Figure, ...]:
 def _finding(finding: Finding, progress: Progress) -> Figure:
     lines = [finding_title(finding, progress)]
     if finding.open:
-        lines += [plain(finding.evidence), plain(finding.advice)]
+        # The advice for a consequence is that for its cause, which is listed too.
+        advice = finding.advice if finding.explained_by is None else "Another finding explains this one."
+        lines += [plain(finding.evidence), plain(advice)]
     return Figure("*", "\n".join(lines), finding.severity if finding.open else "")
 
 

@@ -107,7 +107,7 @@ def read_settings(path: Path | None = None) -> Settings:
     if path is None and not chosen.is_file():
         return Settings()
     try:
-        source = chosen.read_text(encoding="utf-8")
+        source = chosen.read_text(encoding="utf-8-sig")  # Windows editors write a byte order mark
         table = tomllib.loads(source)
     except OSError as error:
         raise SettingInvalid(
@@ -133,8 +133,10 @@ class _Overlay:
         defaults = Settings()
         sections: dict[str, Any] = {}
         for name, content in table.items():
-            if name not in ("refresh", "progress", "health", "roles", "run") or not isinstance(content, dict):
+            if name not in ("refresh", "progress", "health", "roles", "run"):
                 raise self._wrong(name, f'There is no section "{name}"', "refresh, progress, health, roles or run")
+            if not isinstance(content, dict):
+                raise self._wrong(name, f'"{name}" is a section, not a value', f"a line [{name}] with keys below it")
             if name == "roles":
                 sections["roles"] = self._roles(content)
             elif name == "run":
@@ -150,6 +152,8 @@ class _Overlay:
                 raise self._wrong(key, f'There is no setting "{key}"', ", ".join(known))
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < math.inf:
                 raise self._wrong(key, f'The value "{value}" of "{key}" is no positive number', "a number above 0")
+            if isinstance(known[key], int) and value != int(value):
+                raise self._wrong(key, f'The value "{value}" of "{key}" is no whole number', "a whole number above 0")
         return replace(section, **{key: type(known[key])(value) for key, value in content.items()})
 
     def _roles(self, content: Mapping[str, Any]) -> dict[str, str]:
@@ -197,18 +201,17 @@ def log_directories(named: Sequence[str] = ()) -> tuple[Path, ...]:
 def _existing_directory(text: str) -> Path:
     if "\0" in text:
         raise LogDirectoryNotFound("The name of the log directory holds a NUL.", hint="Name it without.")
-    path = Path(text).expanduser()
     try:
-        found = path.resolve()
+        found = Path(text).expanduser().resolve()
         is_directory = found.is_dir()
-    except (OSError, RuntimeError):  # a loop of links, a name too long
+    except (OSError, RuntimeError):  # a loop of links, a name too long, no such user
         is_directory = False
     if not is_directory:
         raise LogDirectoryNotFound(
             f'The log directory "{text}" does not exist or is not a directory.',
             hint="Name the directory your trainer writes to with --logdir DIR, or start the training first.",
         )
-    if not os.access(found, os.R_OK | os.X_OK):
+    if not os.access(found, os.R_OK | os.X_OK, effective_ids=os.access in os.supports_effective_ids):
         raise NotReadable(
             f'The log directory "{text}" may not be read by this user.',
             hint=f'Allow it with: chmod u+rx "{found}" (as its owner), or start the monitor as a user who may.',

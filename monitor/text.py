@@ -13,7 +13,7 @@ MINUS = "−"
 
 
 def format_number(value: float | None, digits: int = 5) -> str:
-    """Return a measured value with `digits` significant digits: ``0.31416``, ``1.2e-07``, ``12,340``.
+    """Return a measured value with `digits` significant digits: ``0.31416``, ``1.200e-07``, ``12,340``.
 
     NaN and infinities are signals and are shown as ``NaN``, ``∞`` and ``−∞``; only None is unknown.
     """
@@ -26,7 +26,7 @@ def format_number(value: float | None, digits: int = 5) -> str:
     magnitude = abs(value)
     if magnitude != 0 and (magnitude < 1e-4 or magnitude >= 10**9):
         text = f"{magnitude:.{max(digits - 2, 1)}e}"
-    elif magnitude >= 10**digits:
+    elif round(magnitude) >= 10**digits:  # rounded first: 99,999.6 has six digits
         text = f"{magnitude:,.0f}"
     else:
         text = f"{magnitude:,.{digits}g}"
@@ -47,9 +47,9 @@ def format_step(step: int | None) -> str:
 
 def format_percent(value: float | None, digits: int = 0) -> str:
     """Return a share of 0–100 with its unit: ``87 %``."""
-    if value is None or math.isnan(value):
+    if value is None or not math.isfinite(value):
         return UNKNOWN
-    return f"{value:.{digits}f} %".replace("-", MINUS)
+    return f"{round(value, digits) + 0.0:.{digits}f} %".replace("-", MINUS)  # + 0.0: no negative zero
 
 
 def format_change(change_percent: float | None) -> str:
@@ -71,7 +71,7 @@ def format_duration(seconds: float | None) -> str:
         return UNKNOWN
     if seconds < 0:
         return f"{MINUS}{format_duration(-seconds)}"
-    if seconds < 1:
+    if seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms" if seconds else "0 s"
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -89,7 +89,7 @@ def format_duration(seconds: float | None) -> str:
 
 def format_age(seconds: float | None) -> str:
     """Return how long ago something was: ``12 s ago``; times in the future count as now."""
-    if seconds is None:
+    if seconds is None or not math.isfinite(seconds):
         return UNKNOWN
     return "just now" if seconds < 1 else f"{format_duration(max(seconds, 0))} ago"
 

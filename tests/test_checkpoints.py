@@ -257,6 +257,14 @@ def test_output_directory_of_a_trainer_that_logs_into_runs(tmp_path):
     assert [found.name for found in find_checkpoints(run, tmp_path).saved] == ["../../checkpoint-500"]
 
 
+def test_other_models_beside_runs_belong_to_no_run(tmp_path):
+    write(tmp_path / "best.pt")
+    write(tmp_path / "models" / "old.pt")
+    run = tmp_path / "runs" / "Nov22_host"
+    run.mkdir(parents=True)
+    assert find_checkpoints(run, tmp_path).saved == ()
+
+
 def test_nothing_above_the_log_directory_is_searched(tmp_path):
     write(tmp_path / "output" / "checkpoint-500" / "model.safetensors")
     run = tmp_path / "output" / "runs" / "Nov22_host"

@@ -251,14 +251,30 @@ def test_compare_as_text_holds_table_ranking_and_verdict(runs: Path, capsys: Cap
     (runs / "b" / "config.yaml").write_text("seed: 2\n")
     assert main(["compare", "a", "b"]) == 0
     output = capsys.readouterr().out
-    assert re.search(r"^a +train/loss +0\.25 +4 +0\.25 +4 +5 ", output, re.MULTILINE)
+    assert re.search(r"^1 +a +train/loss +0\.25 +4 +0\.25 +4 +5 ", output, re.MULTILINE)
     assert "a has the lowest best train/loss" in output
-    assert re.search(r"^  seed +a: 1, b: 2$", output, re.MULTILINE)
+    assert re.search(r"^seed +1 +2$", output, re.MULTILINE)
 
 
 def test_compare_takes_a_path_for_a_run(runs: Path, capsys: Capture) -> None:
     assert main(["compare", "runs/a", "b", "--json"]) == 0
     assert strict_loads(capsys.readouterr().out)["ranking"] == ["runs/a", "b"]
+
+
+def test_compare_lists_a_run_without_scalars(runs: Path, capsys: Capture) -> None:
+    write_scalars(runs / "new" / event_file_name(), [])
+    assert main(["compare", "new", "a", "--json"]) == 0
+    values = strict_loads(capsys.readouterr().out)
+    assert [(run["name"], run["tag"], run["best"]) for run in values["runs"]] == [
+        ("new", None, None),
+        ("a", "train/loss", 0.25),
+    ]
+
+
+def test_compare_without_a_recognised_loss_asks_for_a_series(runs: Path, capsys: Capture) -> None:
+    write_scalars(runs / "other" / event_file_name(), rows("some/thing", [1.0, 2.0]))
+    assert main(["compare", "a", "other"]) == 2
+    assert "--tag. It has: some/thing." in capsys.readouterr().err
 
 
 def test_compare_names_the_series_a_run_has(runs: Path, capsys: Capture) -> None:

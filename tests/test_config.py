@@ -128,6 +128,13 @@ def test_trainer_state_of_the_newest_checkpoint_is_found_from_runs(tmp_path):
     assert found.sources == {"max_steps": "../../checkpoint-1000/trainer_state.json"}
 
 
+def test_project_around_runs_is_not_read(tmp_path):
+    (tmp_path / "config.yaml").write_text("epochs: 3")
+    run = tmp_path / "runs" / "Nov22_host"
+    run.mkdir(parents=True)
+    assert read_configuration(run, tmp_path).values == {}
+
+
 def test_directory_that_does_not_exist_has_no_configuration(tmp_path):
     assert read_configuration(tmp_path / "none") == Configuration()
 

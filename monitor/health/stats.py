@@ -42,6 +42,16 @@ def difference_sigma(differences: Floats) -> float:
     return robust_sigma(differences) / math.sqrt(2)
 
 
+def curvature_sigma(values: Floats) -> float:
+    """Return the noise of a series from its second differences, which carry no trend that changes slowly either.
+
+    First differences of a curve that falls and then rises spread by its slopes alone. The variance of a second
+    difference of white noise is 6 (1 + 4 + 1) times that of a point; of a random walk it is a third of that, so slow
+    wander still counts.
+    """
+    return robust_sigma(np.diff(values, 2)) / math.sqrt(6)
+
+
 def mann_kendall_z(values: Floats) -> float:
     """Return the z value of the Mann–Kendall trend test: positive for a rise; 0 for fewer than three values.
 

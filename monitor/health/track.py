@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from monitor.health.stats import MEDIAN_EFFICIENCY, block_medians, difference_sigma, median, run_lengths
+from monitor.health.stats import MEDIAN_EFFICIENCY, block_medians, curvature_sigma, difference_sigma, median, run_lengths
 from monitor.schema import Direction, Floats, Points, Sessions, Steps
 
 LOG_SPAN = 30.0
@@ -192,7 +192,7 @@ class Track:
         block_points = len(condensed) // len(blocks) * width
         differences = np.diff(scaled[:count:width]) if width == 1 else self._strided_differences(scaled, count, width)
         noise = max(
-            difference_sigma(np.diff(blocks)),
+            curvature_sigma(blocks),
             MEDIAN_EFFICIENCY * difference_sigma(differences) / math.sqrt(block_points),
             0.0 if log else LEVEL_FLOOR * abs(median(blocks)),
         )

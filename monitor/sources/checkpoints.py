@@ -68,6 +68,9 @@ _TENSORFLOW_PART = re.compile(r"(.+)\.(index|meta|data-\d{5}-of-\d{5})$")
 _SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})(\.safetensors|\.pt|\.pth|\.h5)$")
 
 
+_TRAINER_STEP = re.compile(r"\.\./\.\./checkpoint-\d+$")
+
+
 @dataclass(frozen=True, slots=True)
 class _Meaning:
     """What a name says."""
@@ -90,10 +93,10 @@ def find_checkpoints(run_directory: Path, log_directory: Path | None = None) -> 
     """Return the checkpoints of a run, newest first (by modification time, then by name).
 
     Looks into the run directory and into the folders directly below it that usually hold models. Where the run
-    directory is ``<output>/runs/<name>``, as the Hugging Face Trainer lays it out, ``<output>`` is searched too, if
-    it is not above the log directory. Links are followed only to places inside the directory searched. A directory
-    larger than 2,000 files is measured by those that were looked at first. What vanishes during the look is left
-    out, a directory that does not exist has no checkpoints.
+    directory is ``<output>/runs/<name>``, as the Hugging Face Trainer lays it out, ``<output>/checkpoint-<step>/``
+    are listed too, if they are not above the log directory. Links are followed only to places inside the directory
+    searched. A directory larger than 2,000 files is measured by those that were looked at first. What vanishes
+    during the look is left out, a directory that does not exist has no checkpoints.
 
     Args:
         run_directory: Directory of the run.
@@ -110,7 +113,8 @@ def find_checkpoints(run_directory: Path, log_directory: Path | None = None) -> 
     saved = _in_directory(run, run, "")
     output = _trainer_output(run, log_directory)
     if output is not None:
-        saved += _in_directory(output, output, "../../")
+        # Other models beside runs/ belong to no run in particular.
+        saved += [item for item in _in_directory(output, output, "../../") if _TRAINER_STEP.match(item.name)]
     saved.sort(key=lambda checkpoint: (-checkpoint.modified, checkpoint.name))
     best = [checkpoint for checkpoint in saved if checkpoint.kind == "best"]
     readable = [checkpoint for checkpoint in best if checkpoint.readable]

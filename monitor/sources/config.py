@@ -71,9 +71,10 @@ def read_configuration(run_directory: Path, log_directory: Path | None = None) -
 
     Read are, in the run directory, every YAML file and the JSON files whose name is that of a configuration
     (``config.json``, ``training_args.json``, …); one level above, only files with such a name; ``.hydra/config.yaml``
-    in both. Where the run directory is ``<output>/runs/<name>``, as the Hugging Face Trainer lays it out,
-    ``<output>`` is read too. Of ``trainer_state.json``, also that of the newest ``checkpoint-<step>/``, only
-    `STATE_KEYS` are taken. Nothing above the log directory is read, nor links that lead out of it.
+    in both. Where the run directory is ``<output>/runs/<name>`` beside ``<output>/checkpoint-<step>/``, as the
+    Hugging Face Trainer lays it out, ``<output>`` is read too. Of ``trainer_state.json``, also that of the newest
+    ``checkpoint-<step>/``, only `STATE_KEYS` are taken. Nothing above the log directory is read, nor links that lead
+    out of it.
 
     Lists of plain values become text, ``[64, 64]``; other lists give one key per item, ``layers.0.width``. Binary
     content becomes the text ``<unreadable>``. Long texts are cut.
@@ -112,18 +113,26 @@ def _places(run: Path, boundary: Path) -> list[Path]:
     if run != boundary and run.is_relative_to(boundary):
         places.append(run.parent)
         # Source: transformers' TrainingArguments.logging_dir, by default "<output_dir>/runs/<date>_<host>".
-        if run.parent.name == "runs" and run.parent != boundary:
+        if run.parent.name == "runs" and run.parent != boundary and _holds_steps(run.parent.parent):
             places.append(run.parent.parent)
     return places
 
 
-def _files_in(place: Path, run: Path) -> list[Path]:
-    """Return the configuration files of one directory, the one that wins first."""
+def _names_in(place: Path) -> list[str]:
     try:
         with os.scandir(place) as listing:
-            names = sorted(entry.name for entry in listing)
+            return sorted(entry.name for entry in listing)
     except OSError:  # gone or not allowed: the reader of the events says so where it matters
         return []
+
+
+def _holds_steps(place: Path) -> bool:
+    return any(_STEP_DIRECTORY.match(name) for name in _names_in(place))
+
+
+def _files_in(place: Path, run: Path) -> list[Path]:
+    """Return the configuration files of one directory, the one that wins first."""
+    names = _names_in(place)
     chosen = sorted((name for name in names if _is_configuration(name, place == run)), key=_rank)
     files = [place / name for name in chosen]
     if os.path.isfile(place / HYDRA_FILE):  # noqa: PTH113 (False, not an error, where the directory is refused)
@@ -410,7 +419,7 @@ def flatten(tree: Mapping[str, Tree]) -> tuple[dict[str, ConfigValue], bool]:
             values.setdefault(key, _leaf(node))
             continue
         children = list(islice(_children(node), budget + 1)) if budget else []
-        complete = complete and 0 < budget and len(children) <= budget
+        complete = complete and budget > 0 and len(children) <= budget
         pending.extend((_joined(key, name), child, depth + 1) for name, child in children[:budget])
         budget -= min(len(children), budget)
     return values, complete and not pending

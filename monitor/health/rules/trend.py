@@ -100,6 +100,8 @@ def _text(episode: Episode, scene: Scene) -> Text:
 def _lost(facts: Mapping[str, float]) -> str:
     if math.isnan(facts["lost"]):
         return " It has not improved since the start."
+    if facts["lost"] > 1:
+        return " All its progress is lost, and more."
     return f" That is {format_percent(100 * facts['lost'])} of all its progress lost."
 
 
