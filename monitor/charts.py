@@ -10,6 +10,7 @@ expression of Vega. Colours are fit for a light and a dark page alike, and the b
 """
 
 import math
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -134,13 +135,23 @@ def palette_style(number: int) -> Style:
     return Style(PALETTE[number % len(PALETTE)], DASHES[number // len(PALETTE) % len(DASHES)])
 
 
-def run_styles(names: Iterable[str]) -> dict[str, Style]:
-    """Return one style per run, whatever the order of `names`.
+class StyleBook:
+    """Which style each run has: given once, kept while other runs come and go. Safe to share between sessions."""
 
-    Give the names of all known runs, not only of those on the chart: then a run looks the same on every chart and
-    page and after a reload.
-    """
-    return {name: palette_style(number) for number, name in enumerate(sorted(set(names)))}
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers: dict[str, int] = {}
+
+    def styles(self, names: Iterable[str]) -> dict[str, Style]:
+        """Return the style of every run named; those not met before get the next ones, in the order of their names.
+
+        Give the names of all known runs, not only of those on a chart: then a run looks the same everywhere, whatever
+        it stands beside.
+        """
+        with self._lock:
+            for name in sorted(set(names) - self._numbers.keys()):
+                self._numbers[name] = len(self._numbers)
+            return {name: palette_style(self._numbers[name]) for name in names}
 
 
 def beside(style: Style, count: int) -> tuple[Style, ...]:
@@ -205,6 +216,15 @@ def _distinct_labels(labels: Sequence[str]) -> tuple[str, ...]:
             number += 1
         found[candidate] = None
     return tuple(found)
+
+
+def without_common_path(names: Sequence[str]) -> list[str]:
+    """Return the names of runs without the directories that all of them share."""
+    parts = [name.split("/") for name in names]
+    depth = 0
+    while all(len(path) > depth + 1 and path[depth] == parts[0][depth] for path in parts):
+        depth += 1
+    return ["/".join(path[depth:]) for path in parts]
 
 
 def _short(label: str) -> str:
@@ -333,7 +353,8 @@ def build_spec(layout: Layout) -> dict[str, Any]:
         "background": "transparent",
         "padding": {"left": 0, "right": 6, "top": 4, "bottom": 0},
         "config": _CONFIG,
-        "usermeta": {"embedOptions": {"renderer": "canvas", "actions": False}},
+        # Errors only: a data set without rows, which is the usual case for alarms, is a warning at every refresh.
+        "usermeta": {"embedOptions": {"renderer": "canvas", "actions": False, "logLevel": 1}},
     }
 
 
@@ -385,7 +406,12 @@ def _y(layout: Layout) -> alt.Y:
     # On a linear axis the step between the ticks tells how many digits are needed; no format knows better.
     number_format = (".0e" if layout.y_kind == "learning_rate" else "~g") if layout.log_y else alt.Undefined
     domain = list(layout.y_domain) if layout.y_domain else alt.Undefined
-    scale = alt.Scale(type="log" if layout.log_y else "linear", zero=False, nice=True, domain=domain)
+    scale = alt.Scale(
+        type="log" if layout.log_y else "linear",
+        zero=alt.Undefined if layout.log_y else False,
+        nice=True,
+        domain=domain,
+    )
     axis = alt.Axis(title=layout.y_title or None, format=number_format, tickCount=5, gridOpacity=0.35, domain=False)
     return alt.Y("value", type="quantitative", axis=axis, scale=scale)
 

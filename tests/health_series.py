@@ -222,7 +222,7 @@ def blows_up(random: np.random.Generator) -> Evidence:
 
 def rises_slowly(random: np.random.Generator) -> Evidence:
     loss = decay(1000, speed=10) * np.exp(random.normal(0, 0.05, 1000))
-    loss[500:] += np.arange(500) * 1e-3
+    loss[500:] += np.arange(500) * 1.5e-3
     return evidence_of(loss)
 
 
@@ -313,7 +313,7 @@ FAULTS = (
     Fault("dead_value", filtered_to_zero, 250),
     Fault("divergence", blows_up, 250, 20),
     Fault("rising", rises_slowly, 500, 60),
-    Fault("rising", reward_collapses, 300, 40),
+    Fault("rising", reward_collapses, 300, 100),
     Fault("spike", spikes_and_recovers, 500),
     Fault("level_shift", jumps_and_stays, 500),
     Fault("overfitting", overfits, 25, 8),

@@ -82,6 +82,17 @@ def theil_sen_slope(values: Floats) -> float:
     return median((values[second] - values[first]) / (second - first))
 
 
+def row_medians(rows: Floats) -> Floats:
+    """Return the median of each row of a two-dimensional array of finite numbers, shape ``(n_rows,)``."""
+    half = rows.shape[1] // 2
+    if rows.shape[1] % 2:
+        odd: Floats = np.partition(rows, half, axis=1)[:, half]
+        return odd
+    ordered = np.partition(rows, (half - 1, half), axis=1)
+    even: Floats = (ordered[:, half - 1] + ordered[:, half]) / 2
+    return even
+
+
 def block_medians(values: Floats, blocks: int) -> Floats:
     """Return the medians of `blocks` blocks of equal length; the remainder at the front is left out.
 
@@ -90,7 +101,7 @@ def block_medians(values: Floats, blocks: int) -> Floats:
     """
     length = len(values) // blocks
     rows: Floats = values[len(values) - blocks * length :].reshape(blocks, length)
-    return rows[:, 0] if length == 1 else np.median(rows, axis=1)
+    return rows[:, 0] if length == 1 else row_medians(rows)
 
 
 def run_lengths(values: Floats) -> npt.NDArray[np.int64]:

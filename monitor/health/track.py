@@ -12,7 +12,15 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from monitor.health.stats import MEDIAN_EFFICIENCY, block_medians, curvature_sigma, difference_sigma, median, run_lengths
+from monitor.health.stats import (
+    MEDIAN_EFFICIENCY,
+    block_medians,
+    curvature_sigma,
+    difference_sigma,
+    median,
+    row_medians,
+    run_lengths,
+)
 from monitor.schema import Direction, Floats, Points, Sessions, Steps
 
 LOG_SPAN = 30.0
@@ -217,7 +225,7 @@ class Track:
             scaled = self._logarithm if log else self.value
             whole = len(scaled) // width
             rows = scaled[: whole * width].reshape(whole, width)
-            self._condensed[key] = scaled if width == 1 else np.median(rows, axis=1)
+            self._condensed[key] = scaled if width == 1 else row_medians(rows)
         return self._condensed[key]
 
     @cached_property
@@ -237,7 +245,7 @@ class Track:
         whole = len(positive) // 5
         if not whole:
             return len(self.value) + 1
-        levels = np.median(positive[: whole * 5].reshape(whole, 5), axis=1)
+        levels = row_medians(positive[: whole * 5].reshape(whole, 5))
         wide = np.flatnonzero(np.maximum.accumulate(levels) > LOG_SPAN * np.minimum.accumulate(levels))
         return (int(wide[0]) + 1) * 5 if len(wide) else len(self.value) + 1
 

@@ -1,10 +1,10 @@
 """The training loss in a word.
 
-Decided at the last tick of the loss: *rising* while divergence, rising or a level shift is open or the loss is no
-number any more; *oscillating* when it swings around its own trend without getting lower; *falling* when the last
-quarter has a downward trend or is lower than the quarter before; and else flat: *stuck* when it never got anywhere,
-*converged* when it has come most of its way or the learning rate is spent, *flat* when neither can be told. The last
-three and oscillating are words only: they deduct nothing.
+Decided at the last tick of the loss. *Rising*: divergence, rising or a level shift is open, or the loss is no number
+any more, or its last quarter trends upwards and loses progress. *Oscillating*: it swings around its own trend without
+getting lower. *Falling*: the last quarter has a downward trend or is lower than the quarter before. Else it is flat:
+*stuck* when it never got anywhere, *converged* when it has come most of its way or the learning rate is spent, *flat*
+when neither can be told. Oscillating, stuck, converged and flat are words only: they deduct nothing.
 """
 
 import math
@@ -24,6 +24,8 @@ TREND_Z = 2.6
 OSCILLATION_POINTS = 90
 SPENT_RATE = 0.1
 LOW_LEVEL = 0.1
+LOST = 0.12
+"""Share of its progress that a converged loss has not lost, and a rising one has."""
 
 
 def loss_verdict(scene: Scene, episodes: Sequence[Episode]) -> Verdict:
@@ -44,9 +46,18 @@ def loss_verdict(scene: Scene, episodes: Sequence[Episode]) -> Verdict:
     count = last_tick(len(loss))
     if loss.direction is not None and _oscillates(loss, count):
         return "oscillating"
+    if loss.direction is not None and _rises(loss, count):
+        return "rising"
     if _falls(loss, count):
         return "falling"
     return "flat" if loss.direction is None else _flat_word(scene, loss, loss.course(count))
+
+
+def _rises(loss: Track, count: int) -> bool:
+    """Tell whether the last quarter trends upwards and progress is lost, for whatever reason, the schedule included."""
+    course = loss.course(count)
+    trend = mann_kendall_z(_blocks(loss.value[count - max(count // 4, LEAST) : count]))
+    return trend > TREND_Z and course.rise > 6 * course.noise and course.lost >= LOST
 
 
 def _falls(loss: Track, count: int) -> bool:
@@ -137,6 +148,8 @@ def _flat_word(scene: Scene, loss: Track, course: Course) -> Verdict:
 
 def _has_arrived(scene: Scene, loss: Track, course: Course) -> bool:
     """Tell whether the way is done: the learning rate is spent, the level is low, or the progress dwarfs the noise."""
+    if course.lost >= LOST:
+        return False
     rates = scene.learning_rate
     known = rates.known_at(float(loss.time[course.points - 1])) if rates is not None else 0
     if rates is not None and known and rates.value[known - 1] <= SPENT_RATE * rates.value[:known].max():

@@ -10,8 +10,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tbparse import SummaryReader
-
 from monitor.schema import ConfigValue
 from monitor.sources.framing import FRAME_BYTES
 from monitor.sources.records import Kept
@@ -92,6 +90,8 @@ def _read_record(descriptor: int, record: Kept) -> bytes:
 
 
 def _parse(content: bytes) -> tuple[list[Text], dict[str, ConfigValue]]:
+    from tbparse import SummaryReader  # it imports TensorBoard: only where there is something to read
+
     with tempfile.TemporaryDirectory(prefix="monitor-extras-") as directory:
         (Path(directory) / _FILE_NAME).write_bytes(content)
         # Without "tensors" tbparse lets TensorBoard keep one text of each tag only.

@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from monitor.charts import Layout, build_spec
+from monitor.charts import Layout, StyleBook, build_spec
 from monitor.settings import Settings, read_settings
 from monitor.watch import LogWatch
 
@@ -34,3 +34,9 @@ def settings(settings_file: Path | None) -> Settings:
 def chart_spec(layout: Layout) -> dict[str, Any]:
     """Return the specification of a chart: building it takes a hundred times as long as feeding it."""
     return build_spec(layout)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def style_book(directories: tuple[Path, ...]) -> StyleBook:
+    """Return which colour each run below some log directories has, for all browser sessions."""
+    return StyleBook()

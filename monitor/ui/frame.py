@@ -182,7 +182,7 @@ def read_all(watch: LogWatch, names: Sequence[str]) -> list[RunStatus]:
 
 def run_styles(watch: LogWatch) -> dict[str, Style]:
     """Return colour and dash of every run, the same on all pages."""
-    return charts.run_styles(run.name for run in find_runs(watch).runs)
+    return cache.style_book(watch.directories).styles([run.name for run in find_runs(watch).runs])
 
 
 def run_style(watch: LogWatch, status: RunStatus) -> Style:
@@ -297,6 +297,7 @@ def pick_chart_view() -> ChartView:
         help="Weight of the exponential mean, corrected for its start as in TensorBoard. 0 shows the values as logged.",
     )
     log_y = st.toggle("Logarithmic values", key="log", bind="query-params", persist_state="session")
+    st.caption("On a chart: Ctrl and the wheel zoom, dragging moves, a double click shows everything again.")
     return ChartView(axis, smoothing, log_y, time_zone())
 
 
@@ -350,8 +351,8 @@ def pick_tag(tags: Sequence[str], usual: str) -> str:
 
 def pick_by() -> Literal["best", "last"]:
     """Draw the choice between ranking by the best value and by the last one."""
-    chosen: Literal["best", "last"] = st.segmented_control(
-        "Rank by", ["best", "last"], default="best", required=True, key="by", bind="query-params"
+    chosen: Literal["best", "last"] = st.radio(
+        "Rank by", ["best", "last"], horizontal=True, key="by", bind="query-params"
     )
     return chosen
 

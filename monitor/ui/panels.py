@@ -78,6 +78,7 @@ BAND_BADGES: Final[dict[Band, Badge]] = {
 }
 CARD_WIDTH = 160
 CHART_WIDTH = 400
+FINDING_WIDTH = 320
 MAX_METRIC_CARDS = 4
 LOOK_FOR_RUNS_SECONDS = 3.0
 
@@ -276,7 +277,7 @@ def _health_card(health: Health, progress: Progress) -> None:
     with st.container(border=True, height="stretch", gap="xxsmall"):
         st.metric("Health", f"{health.score} / 100", help=help_text)
         st.badge(BAND_WORDS[health.band], color=BAND_BADGES[health.band])
-        provisional = " Provisional: few points so far." if health.provisional else ""
+        provisional = ". Provisional: few points so far." if health.provisional else ""
         st.caption(prose(sum_text(health, progress.steps_are_epochs)) + provisional)
 
 
@@ -288,7 +289,7 @@ def draw_findings(status: RunStatus) -> None:
     health = status.health
     still_open = sorted((item for item in health.findings if item.open), key=_urgency, reverse=True)
     if still_open:
-        with st.grid("auto", min_column_width=CHART_WIDTH, gap="small"):
+        with st.grid(min(len(still_open), 3), min_column_width=FINDING_WIDTH, gap="small"):
             for finding in still_open:
                 _finding_card(finding, status.progress)
     closed = [item for item in health.findings if not item.open]
@@ -314,9 +315,7 @@ def _checks_title(status: RunStatus, still_open: int, closed: int) -> str:
 def _finding_card(finding: Finding, progress: Progress) -> None:
     icon, color = SEVERITY_BADGES[finding.severity]
     with st.container(border=True, height="stretch", gap="xsmall"):
-        with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-            st.badge(finding.severity, icon=icon, color=color)
-            st.markdown(_since(finding, progress), width="content")
+        st.markdown(f":{color}-badge[{icon} {finding.severity}] {_since(finding, progress)}")
         st.markdown(prose(finding.evidence))
         st.caption(prose(finding.advice))
 
@@ -585,8 +584,6 @@ def draw_resources(sample: Sample) -> None:
         },
         key="resources",
     )
-    if not sample.gpus and sample.gpu_note:
-        st.caption(prose(sample.gpu_note))
 
 
 def _row(what: str, use: float | None, more: str) -> dict[str, Any]:
@@ -617,7 +614,12 @@ def draw_checkpoints(status: RunStatus) -> None:
     best = status.checkpoints.best
     spoken = "no best model is saved" if best is None else f"the best model is saved as {code_span(best.name)}"
     st.caption(f"{saved_text(saved)}; {spoken}.")
-    st.dataframe([_checkpoint_row(item, status.now) for item in saved], hide_index=True, height=240, key="checkpoints")
+    st.dataframe(
+        [_checkpoint_row(item, status.now) for item in saved],
+        hide_index=True,
+        height=min(38 + 35 * len(saved), 300),
+        key="checkpoints",
+    )
 
 
 def _checkpoint_row(item: Checkpoint, now: float) -> dict[str, str]:
@@ -696,8 +698,12 @@ def draw_overlay(statuses: Sequence[RunStatus], tag: str, view: ChartView, style
     """Draw one series of several runs over each other."""
     axis = _x_kind(statuses, view)
     role = RoleTag(tag, tag)
+    names = [status.run.name for status in statuses]
+    labels = charts.without_common_path(names)
+    looks = [styles.get(name, charts.palette_style(0)) for name in names]
     curves = [
-        _curve(status, role, status.run.name, styles[status.run.name], view, mark_findings=False) for status in statuses
+        _curve(status, role, label, look, view, mark_findings=False)
+        for status, label, look in zip(statuses, labels, looks, strict=True)
     ]
     with st.container(border=True, gap="xsmall", key="chart-overlay"):
         st.markdown(f"**{code_span(tag)}**")
@@ -711,7 +717,8 @@ def draw_overlay(statuses: Sequence[RunStatus], tag: str, view: ChartView, style
             view,
             log_y=view.log_y,
             height=420,
-            width_characters=140,
+            # One name per row still fits on a phone; more runs than a phone can show share the rows of a wide page.
+            width_characters=44 if len(curves) <= 8 else 140,
             max_points=charts.MAX_POINTS_OVERLAY,
         )
 

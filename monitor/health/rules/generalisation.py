@@ -8,7 +8,7 @@ import numpy as np
 from monitor.health.episodes import HOLD, OFF, Episode, Place, Reading
 from monitor.health.rules.rule import Rule, SeriesReplay, Text, covered
 from monitor.health.scene import Scene
-from monitor.health.stats import difference_sigma, mann_kendall_z, median
+from monitor.health.stats import MAD_TO_SIGMA, difference_sigma, mann_kendall_z, median, row_medians
 from monitor.health.track import Track
 from monitor.schema import Floats, Severity
 from monitor.text import format_number, format_percent, format_step, plain
@@ -22,6 +22,19 @@ RISE_PROGRESS = 0.02
 TREND_Z = 1.28
 """Mann–Kendall z since the best validation: one-sided p of 10 %; the rise itself is tested against the noise."""
 
+SCORE_TREND_Z = 2.33
+"""The same for task metrics, which move in coarse steps on small samples: one-sided p of 1 %."""
+
+SCORE_PROGRESS = 8.0
+"""A task metric can only be lost once it was learned: it has improved by this many deviations of its noise, and its
+best is none of the first `LEAST` evaluations, where the initialisation decides."""
+
+METRIC_HOLDS = -2.0
+"""A task metric has not suffered while it is at most this many deviations worse."""
+
+UNEXPLAINED_SHARE = 0.5
+"""Losing this share of the validation's progress is not explained by a rising learning rate any more."""
+
 FALLING_SHARE = 0.01
 """Training still improves when it gained this share of its progress since the best validation."""
 
@@ -29,7 +42,7 @@ FALLING_SHARE = 0.01
 def _tracks(scene: Scene) -> Sequence[Track]:
     if scene.loss is None or scene.loss.direction is None:
         return ()
-    return (*scene.validations, *scene.scores)
+    return (*scene.validations, *scene.scores[:1])
 
 
 def _read(scene: Scene, track: Track, count: int) -> Reading:
@@ -39,14 +52,20 @@ def _read(scene: Scene, track: Track, count: int) -> Reading:
     if after < AFTER_BEST:
         return OFF
     recent = values[-max(8, count // 2) :]
-    noise = difference_sigma(np.diff(recent))
+    noise = _noise(recent)
     progress = max(median(values[:3]) - float(values[best]), 0.0)
     rise = median(values[-3:]) - smooth_best
     needed = max(RISE_NOISE * noise, _smallest_rise(scene, track, best, count), RISE_PROGRESS * progress)
     if rise < needed / 2:
         return OFF
     onset, now = scene.place(track, best), scene.place(track, count - 1)
-    if rise < needed or _is_explained(scene, onset, now) or mann_kendall_z(_thinned(values[best:])) <= TREND_Z:
+    scheduled = scene.raised_by_schedule(onset.time, now.time) and rise < UNEXPLAINED_SHARE * progress
+    if rise < needed or scheduled or scene.was_open(("non_finite", "divergence", "rising"), now.time):
+        return HOLD
+    is_score = track in scene.scores
+    if mann_kendall_z(_thinned(values[best:])) <= (SCORE_TREND_Z if is_score else TREND_Z):
+        return HOLD
+    if is_score and (best < LEAST or progress < SCORE_PROGRESS * noise):
         return HOLD
     train = _training_levels(scene, onset.time, now.time)
     if train is None or train[1] > train[0] - FALLING_SHARE * train[2]:
@@ -79,10 +98,11 @@ def _smallest_rise(scene: Scene, track: Track, best: int, count: int) -> float:
     return RISE_SHARE * abs(float(track.value[best]))
 
 
-def _is_explained(scene: Scene, onset: Place, now: Place) -> bool:
-    return scene.raised_by_schedule(onset.time, now.time) or scene.was_open(
-        ("non_finite", "divergence", "rising"), now.time
-    )
+def _noise(values: Floats) -> float:
+    """Return the noise of evaluations; a metric that moves in steps is no quieter than its usual step."""
+    differences = np.diff(values)
+    steps = np.abs(differences[differences != 0])
+    return max(difference_sigma(differences), MAD_TO_SIGMA / math.sqrt(2) * median(steps)) if len(steps) else 0.0
 
 
 def _thinned(values: Floats) -> Floats:
@@ -91,7 +111,7 @@ def _thinned(values: Floats) -> Floats:
     if width == 1:
         return values
     whole = len(values) // width * width
-    return np.median(values[len(values) - whole :].reshape(-1, width), axis=1)
+    return row_medians(values[len(values) - whole :].reshape(-1, width))
 
 
 def _training_levels(scene: Scene, then: float, now: float) -> tuple[float, float, float] | None:
@@ -107,19 +127,25 @@ def _training_levels(scene: Scene, then: float, now: float) -> tuple[float, floa
 def _severity(
     scene: Scene, track: Track, onset: Place, now: Place, rise: float, progress: float, best: float, after: int
 ) -> Severity:
-    if track in scene.validations and any(_has_improved(score, onset.time, now.time) for score in scene.scores):
-        return "info"
+    """Return how bad it is; a validation loss that rises while the task metric does not suffer is over-confidence."""
     large = rise >= 0.25 * best > 0 or rise >= 0.3 * progress > 0
+    if track in scene.validations and scene.scores:
+        changes = [_change(score, onset.time, now.time) for score in scene.scores]
+        if max(changes) > 1:
+            return "info"
+        if changes[0] > METRIC_HOLDS:
+            return "warning" if large else "notice"
     return "error" if large and after >= 5 else "warning"
 
 
-def _has_improved(score: Track, then: float, now: float) -> bool:
-    """Tell whether a task metric is now better than around the best validation loss, by more than its noise."""
+def _change(score: Track, then: float, now: float) -> float:
+    """Return by how many deviations of its noise a task metric is better now than around the best validation loss."""
     before, after = score.known_at(then), score.known_at(now)
     if before < 3 or after - before < 3:
-        return False
-    noise = difference_sigma(np.diff(score.value[max(before - 20, 0) : after]))
-    return median(score.value[after - 3 : after]) < median(score.value[before - 3 : before]) - noise
+        return 0.0
+    noise = _noise(score.value[max(before - 20, 0) : after])
+    gain = median(score.value[before - 3 : before]) - median(score.value[after - 3 : after])
+    return gain / max(noise, np.finfo(np.float64).tiny)
 
 
 def _text(episode: Episode, scene: Scene) -> Text:

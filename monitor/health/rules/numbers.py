@@ -141,7 +141,11 @@ def _non_finite_text(episode: Episode, scene: Scene) -> Text:
 
 def _non_finite_advice(episode: Episode, scene: Scene) -> str:
     saved = _checkpoint_before(scene, episode.onset)
-    back = f'Stop, and resume from the checkpoint "{plain(saved.name)}"' if saved else "Stop, and resume from a checkpoint before it"
+    back = (
+        f'Stop, and resume from the checkpoint "{plain(saved.name)}"'
+        if saved
+        else "Stop, and resume from a checkpoint before it"
+    )
     return f"{back}; {_non_finite_cause(episode)}"
 
 

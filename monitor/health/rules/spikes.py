@@ -13,7 +13,7 @@ import numpy.typing as npt
 from monitor.health.episodes import Change, Episode
 from monitor.health.rules.rule import Rule, Text, covered, present
 from monitor.health.scene import Scene
-from monitor.health.stats import MAD_TO_SIGMA
+from monitor.health.stats import MAD_TO_SIGMA, row_medians
 from monitor.health.track import Track
 from monitor.schema import Floats, Severity
 from monitor.text import format_number, format_step, plain
@@ -76,9 +76,9 @@ def _screen(values: Floats) -> _Screen:
 
 def _level_and_noise(windows: Floats) -> tuple[Floats, Floats]:
     """Return median and noise of each row: the larger of its deviation, that of its differences, and a floor."""
-    level = np.median(windows, axis=1)
-    deviation = MAD_TO_SIGMA * np.median(np.abs(windows - level[:, None]), axis=1)
-    stepwise = MAD_TO_SIGMA / np.sqrt(2) * np.median(np.abs(np.diff(windows, axis=1)), axis=1)
+    level = row_medians(windows)
+    deviation = MAD_TO_SIGMA * row_medians(np.abs(windows - level[:, None]))
+    stepwise = MAD_TO_SIGMA / np.sqrt(2) * row_medians(np.abs(np.diff(windows, axis=1)))
     return level, np.maximum(np.maximum(deviation, stepwise), LEVEL_FLOOR * np.abs(level))
 
 

@@ -37,10 +37,14 @@ def _read_divergence(scene: Scene, track: Track, count: int) -> Reading:
 
 
 def _matters(course: Course) -> bool:
-    """Tell whether the rise is worth a word where there is no progress to compare it with: a tenth of the level."""
+    """Tell whether a rise is worth a word where there is no progress to compare it with.
+
+    Then the present level must be worse than the start too, and by a tenth: leaving a lucky block is no divergence.
+    """
     if course.progress >= 8 * course.noise:
         return True
-    return course.rise >= (0.3 if course.log else 0.1 * abs(course.best))
+    worse = course.current - course.start
+    return worse > 4 * course.noise and worse >= (0.3 if course.log else 0.1 * abs(course.best))
 
 
 def _read_rising(scene: Scene, track: Track, count: int) -> Reading:

@@ -1,0 +1,435 @@
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from monitor.health import RULES, Assessor, Evidence, assess, assess_history, score_sum
+from monitor.health.stats import mann_kendall_z, median, run_lengths, theil_sen_slope
+from monitor.health.track import Track, tick_counts
+from monitor.schema import SEVERITIES, Checkpoint, Checkpoints, Finding, Health, Points, RunState
+from monitor.settings import HealthSettings, Settings
+from tests.health_series import (
+    FAULTS,
+    HEALTHY,
+    START,
+    Fault,
+    blows_up,
+    cosine_restarts,
+    decay,
+    evaluated,
+    evidence_of,
+    filtered_to_zero,
+    gpu,
+    jumps_and_stays,
+    machine_run,
+    outlier_batches,
+    overfits,
+    overfits_in_accuracy,
+    plain_decay,
+    points,
+    readings,
+    rises_slowly,
+    spikes_and_recovers,
+    turns_nan,
+)
+
+SETTINGS = Settings()
+NOW = START + 5000
+SEEDS = 30
+ALARM = SEVERITIES.index("warning")
+
+
+def judge(evidence: Evidence, settings: Settings = SETTINGS) -> Health:
+    return assess(evidence, settings, NOW)
+
+
+def of_kind(health: Health, kind: str) -> list[Finding]:
+    return [finding for finding in health.findings if finding.kind == kind]
+
+
+def only(health: Health, kind: str) -> Finding:
+    found = of_kind(health, kind)
+    assert len(found) == 1, [finding.id for finding in health.findings]
+    return found[0]
+
+
+def alarms(health: Health) -> list[str]:
+    return [finding.id for finding in health.findings if SEVERITIES.index(finding.severity) >= ALARM]
+
+
+def until(evidence: Evidence, time: float) -> Evidence:
+    """The evidence as somebody saw it at `time`."""
+    series = {tag: one.take(one.wall_time <= time) for tag, one in evidence.series.items()}
+    return replace(evidence, series=series)
+
+
+def seeded(build: Callable[[np.random.Generator], Evidence], seed: int = 0) -> Evidence:
+    return build(np.random.default_rng(seed))
+
+
+# --- every rule on its fault, no rule on healthy runs --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind}-{fault.build.__name__}")
+def test_each_fault_is_found_at_its_step_for_every_seed(fault: Fault) -> None:
+    for seed in range(8):
+        found = of_kind(judge(seeded(fault.build, seed)), fault.kind)
+        assert found, f"seed {seed}"
+        if fault.onset is not None:
+            nearest = min(abs((finding.onset_step or 0) - fault.onset) for finding in found)
+            assert nearest <= fault.tolerance, f"seed {seed}: {[finding.onset_step for finding in found]}"
+
+
+def test_every_rule_has_a_fault_in_these_tests() -> None:
+    assert {rule.kind for rule in RULES} == {fault.kind for fault in FAULTS}
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_a_healthy_run_raises_no_alarm_at_any_time(name: str) -> None:
+    for seed in range(SEEDS):
+        found = alarms(judge(seeded(HEALTHY[name], seed)))  # closed findings included: what was raised live
+        assert not found, f"seed {seed}: {found}"
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: f"{fault.kind}-{fault.build.__name__}")
+def test_texts_are_whole_sentences_without_placeholders(fault: Fault) -> None:
+    for finding in judge(seeded(fault.build)).findings:
+        for text in (finding.evidence, finding.advice):
+            assert text.endswith(".")
+            assert text[0].isupper() or text[0] == '"'
+            assert not {"{", "}", "!"} & set(text)
+            assert "nan" not in text.split()
+            assert "–" not in text
+
+
+def test_every_rule_runs_or_says_why_not() -> None:
+    for build in (plain_decay, overfits, cosine_restarts):
+        checks = judge(seeded(build)).checks
+        assert checks.of == len(RULES)
+        assert checks.ran + len(checks.not_checked) == checks.of
+        assert all(item.why.endswith(".") for item in checks.not_checked)
+
+
+@pytest.mark.parametrize("factor, offset", [(1000.0, 0.0), (1.0, -5.0)], ids=["thousandfold", "shifted below zero"])
+@pytest.mark.parametrize("build, kind", [(rises_slowly, "rising"), (overfits, "overfitting")])
+def test_findings_do_not_depend_on_the_unit_of_the_loss(
+    build: Callable[[np.random.Generator], Evidence], kind: str, factor: float, offset: float
+) -> None:
+    evidence = seeded(build)
+    moved = {
+        tag: Points(one.step, one.wall_time, one.value * factor + offset, one.session)
+        for tag, one in evidence.series.items()
+    }
+    assert of_kind(judge(replace(evidence, series=moved)), kind)
+
+
+# --- causal and deterministic --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("build", [turns_nan, rises_slowly, spikes_and_recovers, jumps_and_stays, overfits, blows_up])
+def test_watching_live_gives_the_same_as_reading_later(build: Callable[[np.random.Generator], Evidence]) -> None:
+    evidence = seeded(build)
+    assessor = Assessor()
+    for time in np.linspace(START, START + 1000, 23):
+        live = assessor.assess(until(evidence, time), SETTINGS, NOW)
+        assert repr(live) == repr(Assessor().assess(until(evidence, time), SETTINGS, NOW))  # NaN equals NaN in text
+
+
+@pytest.mark.parametrize("build", [turns_nan, rises_slowly, jumps_and_stays, overfits])
+def test_the_past_of_the_score_does_not_depend_on_what_came_later(
+    build: Callable[[np.random.Generator], Evidence],
+) -> None:
+    evidence = seeded(build)
+    whole = assess_history(evidence, SETTINGS)
+    for time in np.linspace(START + 20, START + 900, 7):
+        seen = assess_history(until(evidence, time), SETTINGS)
+        assert seen == tuple(point for point in whole if point.wall_time <= time)
+
+
+def test_points_replaced_by_a_restart_start_the_judgement_anew() -> None:
+    evidence = seeded(rises_slowly)
+    assessor = Assessor()
+    assert alarms(assessor.assess(evidence, SETTINGS, NOW).health)
+    healthy = until(evidence, START + 300)
+    assert not alarms(assessor.assess(healthy, SETTINGS, NOW).health)
+
+
+def test_a_point_that_arrives_late_in_another_series_is_taken_into_account() -> None:
+    evidence = seeded(overfits)
+    without = replace(evidence, series={**evidence.series, "val/loss": evidence.series["val/loss"].take(slice(0, 30))})
+    assessor = Assessor()
+    assessor.assess(without, SETTINGS, NOW)
+    assert assessor.assess(evidence, SETTINGS, NOW) == Assessor().assess(evidence, SETTINGS, NOW)
+
+
+def test_ticks_are_dense_at_first_and_then_grow_by_two_percent() -> None:
+    ticks = tick_counts(1_000_000)
+    assert ticks[:100] == list(range(1, 101))
+    assert 500 < len(ticks) < 600
+    assert tick_counts(1_000_000, after=5000) == [count for count in ticks if count > 5000]
+
+
+def test_a_long_series_keeps_its_course_when_it_is_condensed() -> None:
+    count = 40_000
+    loss = decay(count) + np.random.default_rng(0).normal(0, 0.1, count)
+    course = Track("loss", points(loss)).course(count)
+    assert len(course.blocks) == 40
+    assert course.best == pytest.approx(0.315, abs=0.01)
+    assert course.noise == pytest.approx(1.25 * 0.1 / np.sqrt(1000), rel=1.0)
+
+
+# --- single rules --------------------------------------------------------------------------------------------------
+
+
+def test_one_nan_that_recovers_is_a_closed_warning() -> None:
+    loss = decay(200)
+    loss[100] = np.nan
+    finding = only(judge(evidence_of(loss)), "non_finite")
+    assert (finding.severity, finding.open, finding.recovered_step) == ("warning", False, 110)
+
+
+def test_a_nan_is_critical_at_its_own_point() -> None:
+    loss = decay(101)
+    loss[100] = np.nan
+    finding = only(judge(evidence_of(loss)), "non_finite")
+    assert (finding.severity, finding.open, finding.detected_step) == ("critical", True, 100)
+
+
+def test_a_validation_series_that_never_held_a_number_is_only_a_notice() -> None:
+    health = judge(evidence_of(decay(50), validation=np.full(50, np.nan)))
+    assert only(health, "non_finite").severity == "notice"
+
+
+def test_the_advice_on_nan_names_the_newest_checkpoint_from_before_it() -> None:
+    saved = tuple(Checkpoint(f"epoch{epoch}", "epoch", epoch, None, 10, START, True) for epoch in (300, 200, 100))
+    loss = decay(400)
+    loss[250:] = np.nan
+    evidence = evidence_of(loss, checkpoints=Checkpoints(newest=saved[0], saved=saved), steps_are_epochs=True)
+    assert '"epoch200"' in only(judge(evidence), "non_finite").advice
+
+
+def test_a_nan_explains_the_divergence_before_it() -> None:
+    loss = decay(300) + np.random.default_rng(0).normal(0, 0.02, 300)
+    loss[200:] *= np.exp(0.08 * np.arange(100))
+    loss[285:] = np.inf
+    health = judge(evidence_of(loss))
+    assert only(health, "divergence").explained_by == only(health, "non_finite").id
+    assert health.score == 30
+
+
+def test_a_loss_that_reaches_zero_by_learning_is_no_alarm() -> None:
+    loss = 10.0 ** -np.linspace(0, 6, 200)
+    loss[150:] = 0.0
+    health = judge(evidence_of(loss))
+    assert only(health, "dead_value").severity == "notice"
+
+
+def test_a_spike_at_a_warm_restart_is_explained_by_the_schedule() -> None:
+    loss = decay(600) * np.exp(np.random.default_rng(1).normal(0, 0.03, 600))
+    loss[400:440] *= 3
+    rate = np.full(600, 1e-4)
+    assert of_kind(judge(evidence_of(loss, learning_rate=rate)), "level_shift")
+    rate[400:] = 1e-3
+    assert not alarms(judge(evidence_of(loss, learning_rate=rate)))
+
+
+def test_a_shift_whose_old_level_returns_recovers() -> None:
+    loss = 1.0 + np.random.default_rng(0).normal(0, 0.03, 600)
+    loss[300:400] += 1.5
+    finding = only(judge(evidence_of(loss)), "level_shift")
+    assert (finding.open, finding.onset_step) == (False, 300)
+    assert finding.recovered_step == pytest.approx(401, abs=2)
+
+
+def test_a_spike_is_known_within_three_points() -> None:
+    finding = only(judge(seeded(spikes_and_recovers)), "spike")
+    assert (finding.detected_step or 0) - (finding.onset_step or 0) <= 3
+
+
+def test_outlier_batches_cost_nothing_at_the_end() -> None:
+    health = judge(seeded(outlier_batches, 3))
+    assert of_kind(health, "spike")
+    assert health.score == 100
+
+
+def test_a_rising_validation_loss_with_a_rising_metric_is_no_alarm() -> None:
+    evidence = seeded(overfits)
+    improving = 0.9 - 0.5 * decay(60, high=1.0, low=0.0, speed=2)
+    series = {**evidence.series, "val/accuracy": points(improving, late=0.02)}
+    roles = replace(evidence.roles, scores=seeded(overfits_in_accuracy).roles.scores)
+    health = judge(replace(evidence, series=series, roles=roles))
+    assert only(health, "overfitting").severity == "info"
+
+
+def test_validation_that_rises_with_the_training_loss_is_not_overfitting() -> None:
+    loss = decay(60) + np.concatenate((np.zeros(30), 0.05 * np.arange(30)))
+    health = judge(evidence_of(loss, validation=loss + 0.1, steps_are_epochs=True))
+    assert not of_kind(health, "overfitting")
+
+
+def test_a_learning_rate_of_zero_from_the_start_is_critical() -> None:
+    finding = only(judge(evidence_of(decay(50), learning_rate=np.zeros(50))), "lr_low")
+    assert (finding.severity, finding.onset_step) == ("critical", 0)
+
+
+def test_a_warm_up_from_nothing_is_not_too_low() -> None:
+    assert not alarms(judge(evidence_of(decay(50), learning_rate=np.linspace(0, 9e-8, 50))))
+
+
+def test_a_cosine_to_zero_is_not_too_low() -> None:
+    rate = 5e-4 * (1 + np.cos(np.pi * np.arange(1000) / 999))
+    assert not alarms(judge(evidence_of(decay(1000), learning_rate=rate)))
+
+
+def test_the_users_bands_decide_what_a_high_learning_rate_is() -> None:
+    evidence = evidence_of(decay(100), learning_rate=np.full(100, 0.05))
+    assert of_kind(judge(evidence), "lr_high")
+    assert not of_kind(judge(evidence, Settings(health=HealthSettings(lr_high=0.1))), "lr_high")
+
+
+def test_an_idle_gpu_beside_the_training_is_not_judged() -> None:
+    checks = judge(machine_run(readings(gpus=(gpu(utilization=0, used=0),)))).checks
+    assert {item.kind: item.why for item in checks.not_checked}["gpu_underused"] == "Does not apply: no GPU is in use."
+
+
+def test_resources_of_a_finished_run_are_not_judged() -> None:
+    evidence = replace(machine_run(readings(gpus=(gpu(utilization=10),))), state=RunState("finished", "It has ended."))
+    assert not judge(evidence).findings
+
+
+def test_readings_of_less_than_five_minutes_are_not_judged() -> None:
+    health = judge(machine_run(readings(count=20, gpus=(gpu(utilization=10),))))
+    assert not health.findings
+    why = {item.kind: item.why for item in health.checks.not_checked}["gpu_underused"]
+    assert why == "Needs 5 min 00 s of readings; there are 38 s."
+
+
+# --- score ---------------------------------------------------------------------------------------------------------
+
+
+def test_fewer_than_five_points_have_no_score() -> None:
+    health = judge(evidence_of(decay(4)))
+    assert (health.score, health.band, health.verdict) == (None, None, "too_few_points")
+    assert score_sum(health) == ""
+
+
+def test_a_run_without_series_has_no_score() -> None:
+    health = judge(evidence_of())
+    assert (health.score, health.verdict, health.findings) == (None, "no_loss", ())
+
+
+@pytest.mark.parametrize("count, provisional", [(19, True), (20, False)])
+def test_the_score_is_provisional_below_twenty_points(count: int, provisional: bool) -> None:
+    assert judge(evidence_of(decay(count))).provisional is provisional
+
+
+def test_the_sum_names_the_findings_and_their_epochs() -> None:
+    evidence = seeded(overfits)
+    health = judge(evidence)
+    epoch = (only(health, "overfitting").onset_step or 0) + 1
+    assert score_sum(health, steps_are_epochs=True) == f"100 − 38 (overfitting since epoch {epoch}) = 62"
+
+
+def test_findings_in_different_groups_weigh_less_and_less() -> None:
+    evidence = seeded(rises_slowly)
+    health = judge(evidence_of(evidence.series["train/loss"], learning_rate=np.full(1000, 1e-9)))
+    assert [deduction.points for deduction in health.deductions] == [15, 9]
+    assert health.score == 76
+
+
+def test_a_high_learning_rate_deducts_nothing_while_the_loss_it_spoils_does() -> None:
+    evidence = seeded(rises_slowly)
+    health = judge(evidence_of(evidence.series["train/loss"], learning_rate=np.full(1000, 0.05)))
+    assert {finding.kind for finding in health.findings} == {"rising", "lr_high"}
+    assert [deduction.group for deduction in health.deductions] == ["stability"]
+    assert "5.00e-03" in only(health, "rising").advice
+
+
+def test_efficiency_alone_leaves_a_run_normal() -> None:
+    health = judge(machine_run(readings(gpus=(gpu(utilization=10),))))
+    assert (health.score, health.band) == (75, "normal")
+
+
+def test_the_score_recovers_after_a_spike() -> None:
+    history = assess_history(seeded(spikes_and_recovers), SETTINGS)
+    assert min(point.score for point in history) == 85
+    assert history[-1].score == 100
+
+
+def test_the_history_leaves_out_what_only_the_machine_knows() -> None:
+    evidence = machine_run(readings(gpus=(gpu(utilization=10),)))
+    assert {point.score for point in assess_history(evidence, SETTINGS)} == {100}
+
+
+def test_bands_are_the_users() -> None:
+    evidence = seeded(rises_slowly)
+    strict = Settings(health=HealthSettings(band_normal=90, band_excellent=95))
+    assert (judge(evidence).band, judge(evidence, strict).band) == ("normal", "problems")
+
+
+# --- the loss in a word --------------------------------------------------------------------------------------------
+
+
+def test_verdict_words() -> None:
+    random = np.random.default_rng(0)
+    count = 600
+    waves = 1 + 0.5 * np.sin(np.arange(count) / 3) + random.normal(0, 0.02, count)
+    arrived = np.maximum(decay(count, speed=40), 0.31) + random.normal(0, 0.002, count)
+    words = {
+        "falling": decay(count, speed=2) + random.normal(0, 0.02, count),
+        "rising": decay(count, speed=20) + 0.002 * np.arange(count) + random.normal(0, 0.02, count),
+        "oscillating": waves,
+        "converged": arrived,
+        "stuck": 2.3 + random.normal(0, 0.01, count),
+        "too_few_points": decay(7),
+    }
+    assert {word: judge(evidence_of(loss)).verdict for word, loss in words.items()} == {word: word for word in words}
+
+
+def test_a_loss_that_is_no_number_any_more_is_not_called_falling() -> None:
+    assert judge(seeded(turns_nan)).verdict == "rising"
+
+
+def test_a_loss_without_direction_is_never_called_rising() -> None:
+    rising = np.linspace(1, 50, 300)
+    assert judge(evidence_of(rising, free_loss=True, score=rising, score_tag="rollout/ep_rew_mean")).verdict == "flat"
+
+
+# --- statistics ----------------------------------------------------------------------------------------------------
+
+
+def test_mann_kendall_agrees_with_its_closed_form() -> None:
+    values = np.arange(10.0)
+    assert mann_kendall_z(values) == pytest.approx(44 / np.sqrt(10 * 9 * 25 / 18))
+    assert mann_kendall_z(-values) == -mann_kendall_z(values)
+    assert mann_kendall_z(np.ones(10)) == 0
+
+
+def test_theil_sen_ignores_an_outlier() -> None:
+    values = 3.0 * np.arange(20)
+    values[7] = 1e6
+    assert theil_sen_slope(values) == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 8])
+def test_median_equals_numpys(count: int) -> None:
+    values = np.random.default_rng(count).normal(size=count)
+    assert median(values) == np.median(values)
+
+
+def test_run_lengths_count_identical_values() -> None:
+    assert run_lengths(np.array([7.0, 7, 8, 8, 8])).tolist() == [1, 2, 1, 2, 3]
+
+
+def test_evaluations_may_be_rarer_than_training_points() -> None:
+    random = np.random.default_rng(0)
+    validation = decay(40, low=0.6, speed=8) + random.normal(0, 0.02, 40)
+    validation[20:] += 0.03 * np.arange(20)
+    evidence = evidence_of(decay(2000, low=0.05), validation=evaluated(validation, 2000))
+    assert only(judge(evidence), "overfitting").onset_step == pytest.approx(1049, abs=250)
+
+
+def test_an_exact_zero_is_found_soon() -> None:
+    finding = only(judge(seeded(filtered_to_zero)), "dead_value")
+    assert (finding.detected_step or 0) - 250 <= 8
