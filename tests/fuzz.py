@@ -248,7 +248,8 @@ def check_case(case: Case, directory: Path) -> None:
     missing = sure_points(content) - read
     assert not invented, f"never written: {list(invented)[:3]}"
     assert not missing, f"lost: {list(missing)[:3]}"
-    assert points_read(_read_in_pieces(case.seed, content, directory / "pieces")) == read
+    in_pieces = points_read(_read_in_pieces(case.seed, content, directory / "pieces"))
+    assert in_pieces == read, f"in pieces {in_pieces.total()} points, at once {read.total()}"
 
 
 def _read_in_pieces(seed: int, content: bytes, path: Path) -> EventFile:

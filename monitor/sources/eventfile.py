@@ -18,12 +18,19 @@ import numpy as np
 
 from monitor.schema import Points, ReadProblem
 from monitor.sources.columns import Column, Rows, gather
-from monitor.sources.framing import FRAME_BYTES, HEADER_BYTES, Bytes, Framer, Stretch, find_next_header
+from monitor.sources.framing import (
+    FRAME_BYTES,
+    HEADER_BYTES,
+    LARGEST_RECORD_BYTES,
+    Bytes,
+    Framer,
+    Stretch,
+    find_next_header,
+)
 from monitor.sources.records import Decoded, Decoder, Kept
 from monitor.sources.sessions import Restart, Restarts, mark_sessions
 
 BLOCK_BYTES = 8 << 20
-LARGEST_RECORD_BYTES = 256 << 20  # a larger one holds media or a graph; it is passed over unread
 HEAD_BYTES = 4096  # what a cheap look at a file reads
 IDENTITY_BYTES = 48  # the head of a file that tells whether it is still the same one
 MOST_PROBLEMS = 100  # listed per file; further damage is counted in the last one
@@ -256,8 +263,11 @@ class EventFile:
                 found = find_next_header(self._framer, array, at, end)
                 if found is None:
                     return max(at, end - HEADER_BYTES + 1)
-                self._add_problem(self._damage(seen.damaged_since, base + found))
-                seen.damaged_since, seen.blank, at = None, False, found
+                at, complete = found
+                if not complete:
+                    return at
+                self._add_problem(self._damage(seen.damaged_since, base + at))
+                seen.damaged_since, seen.blank = None, False
             scan = self._framer.scan(array, at, end)
             self._keep(array, scan.stretches, base)
             if not scan.damaged:

@@ -20,6 +20,7 @@ import numpy.typing as npt
 HEADER_BYTES = 12
 FRAME_BYTES = 16  # what a record takes beside its payload
 MAX_RECORD_BYTES = (1 << 31) - 1  # protobuf's own limit: a larger size can only be damage
+LARGEST_RECORD_BYTES = 256 << 20  # a larger one holds media or a graph; it is passed over unread
 
 _FIRST_LOOK = 32  # records followed one by one before a period is looked for
 _LAST_LOOK = 8192
@@ -171,19 +172,21 @@ class Framer:
         return count
 
 
-def find_next_header(framer: Framer, array: Bytes, start: int, end: int) -> int | None:
+def find_next_header(framer: Framer, array: Bytes, start: int, end: int) -> tuple[int, bool] | None:
     """Return where the framing can be found again behind damage.
 
-    A place counts when its header's checksum is right and, where the payload is there, its checksum too.
+    A place counts when its header's checksum is right and its payload's too. One whose payload is not complete yet
+    may count: the search stops there until more is known.
 
     Returns:
-        Offset of the first such place at or behind `start`, None without one in ``array[start:end]``.
+        Offset of the first such place at or behind `start` and whether its payload is there; None without one in
+        ``array[start:end]``.
     """
     view = array.data
     for at, size in _candidates(framer, array, start, end):
-        behind = at + FRAME_BYTES + size
-        if behind > end or payload_is_right(view, at, size):
-            return at
+        complete = at + FRAME_BYTES + size <= end
+        if (not complete and size <= LARGEST_RECORD_BYTES) or (complete and payload_is_right(view, at, size)):
+            return at, complete
     return None
 
 
