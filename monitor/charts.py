@@ -398,7 +398,7 @@ def _x(layout: Layout) -> alt.X:
         tickMinStep=1 if whole else alt.Undefined,
         labelOverlap=True,
     )
-    scale = alt.Scale(nice=False, zero=False, padding=6)
+    scale = alt.Scale(nice=False, zero=alt.Undefined if layout.x_kind == "wall" else False, padding=6)
     return alt.X("x", type="temporal" if layout.x_kind == "wall" else "quantitative", axis=axis, scale=scale)
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitor.health.episodes import Episode
+from monitor.health.episodes import Episode, number_repeats
 from monitor.health.evidence import Evidence
 from monitor.health.rules import RULES
 from monitor.health.rules.rule import Replay
@@ -77,6 +77,7 @@ class Assessor:
         scene = Scene(evidence, settings, now)
         for replay in self._replays.values():
             scene.episodes.extend(replay.advance(scene))
+        number_repeats(scene.episodes)
         return _Judgement(scene).assessment()
 
 

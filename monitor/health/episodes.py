@@ -1,6 +1,7 @@
 """From readings to findings that do not flap: two thresholds, confirmation, quiet closing, one identity."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -67,12 +68,14 @@ class Episode:
     reference: float | None = None
     facts: Mapping[str, float] = field(default_factory=dict)
     part: str = ""
+    number: int = 1
 
     @property
     def id(self) -> str:
-        """Identity: kind, tag or part of the machine, onset step."""
+        """Identity: kind, tag or part of the machine, onset step; numbered where a step was logged several times."""
         begin = "" if self.onset.step is None else str(self.onset.step)
-        return f"{self.kind}:{self.tag or self.part}:{begin}"
+        repeat = "" if self.number == 1 else f"#{self.number}"
+        return f"{self.kind}:{self.tag or self.part}:{begin}{repeat}"
 
     @property
     def now(self) -> Change:
@@ -160,3 +163,12 @@ def _goes_on(last: Episode, onset: Place) -> bool:
     if onset.step is None or last.recovered_step is None:
         return onset.step is None
     return onset.step < last.recovered_step
+
+
+def number_repeats(episodes: Sequence[Episode]) -> None:
+    """Number the episodes that would share an identity, in their order, so that every identity is unique."""
+    seen: Counter[tuple[str, str | None, str, int | None]] = Counter()
+    for episode in episodes:
+        key = (episode.kind, episode.tag, episode.part, episode.onset.step)
+        seen[key] += 1
+        episode.number = seen[key]

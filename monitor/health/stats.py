@@ -20,10 +20,10 @@ def median(values: Floats) -> float:
     Several times faster than `numpy.median` on short arrays, where that one's checks take most of the time.
     """
     half = len(values) // 2
-    if len(values) % 2:
-        return float(np.partition(values, half)[half])
-    ordered = np.partition(values, (half - 1, half))
-    return float(ordered[half - 1] + ordered[half]) / 2
+    ordered = values.copy()
+    ordered.partition(half)
+    upper = float(ordered[half])
+    return upper if len(values) % 2 else (float(ordered[:half].max()) + upper) / 2
 
 
 def robust_sigma(values: Floats) -> float:

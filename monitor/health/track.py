@@ -68,6 +68,7 @@ class Course:
         log: True when the levels below are decimal logarithms.
         blocks: Block medians, shape ``(n_blocks,)``, at most 40.
         block_points: Points in a block.
+        best_block: Index of the lowest block median.
         noise: Deviation of one block median, slow wander included.
         start: Level of the first points.
         current: Level of the last points.
@@ -77,14 +78,10 @@ class Course:
     log: bool
     blocks: Floats
     block_points: int
+    best_block: int
     noise: float
     start: float
     current: float
-
-    @property
-    def best_block(self) -> int:
-        """Index of the lowest block median."""
-        return int(np.argmin(self.blocks))
 
     @property
     def best(self) -> float:
@@ -198,7 +195,7 @@ class Track:
         condensed = self._condense(log, width)[: count // width]
         blocks = block_medians(condensed, _block_count(count))
         block_points = len(condensed) // len(blocks) * width
-        differences = np.diff(scaled[:count:width]) if width == 1 else self._strided_differences(scaled, count, width)
+        differences = scaled[1:count:width] - scaled[: count - 1 : width]
         noise = max(
             curvature_sigma(blocks),
             MEDIAN_EFFICIENCY * difference_sigma(differences) / math.sqrt(block_points),
@@ -209,15 +206,11 @@ class Track:
             log=log,
             blocks=blocks,
             block_points=block_points,
+            best_block=int(blocks.argmin()),
             noise=noise * max(math.sqrt(SHORT / count), 1.0),
             start=median(scaled[: max(3, block_points)][:count]),
             current=median(scaled[max(count - recent_points(count), 0) : count]),
         )
-
-    @staticmethod
-    def _strided_differences(scaled: Floats, count: int, width: int) -> Floats:
-        after = scaled[1:count:width]
-        return after - scaled[: count - 1 : width]
 
     def _condense(self, log: bool, width: int) -> Floats:
         key = (log, width)

@@ -113,7 +113,11 @@ def _is_periodic(residual: Floats) -> bool:
     The largest of M ordinates of white noise exceeds (ln M + 9) / M of the power with a probability of about e⁻⁹.
     Source: Fisher (1929), "Tests of significance in harmonic analysis".
     """
-    power = np.abs(np.fft.rfft(residual - residual.mean())[3:]) ** 2
+    spread = float(np.abs(residual).max())
+    if spread <= 0:
+        return False
+    centred = residual / spread
+    power = np.abs(np.fft.rfft(centred - centred.mean())[3:]) ** 2
     total = float(power.sum())
     if total <= 0:
         return False

@@ -182,18 +182,23 @@ def _speed(progress: Progress) -> str:
 
 def draw_cards(status: RunStatus) -> None:
     """Draw the figures of the run, a card each, of equal height."""
-    validation = (*status.validation, *status.scores)[:MAX_METRIC_CARDS]
-    count = 5 + len(validation)
+    judged = [("Validation", metric) for metric in status.validation] + [("Score", metric) for metric in status.scores]
+    shown = judged[:MAX_METRIC_CARDS]
+    count = 5 + len(shown)
     # Rows of equal length where there is room for more than one.
     columns = count if count <= 6 else math.ceil(count / 2)
     with st.grid(columns, min_column_width=CARD_WIDTH, gap="small"):
         _health_card(status.health, status.progress)
         _loss_card(status)
         _best_card(status)
-        for metric in validation:
-            _metric_card(f"Validation {code_span(metric.label)}", metric, status.progress)
+        for word, metric in shown:
+            _metric_card(f"{word} {code_span(metric.label)}", metric, status.progress)
         _learning_rate_card(status.learning_rate)
         _epoch_time_card(status)
+    if len(judged) > len(shown):
+        st.caption(
+            f"{len(judged) - len(shown)} more validation series and scores can be drawn below, under all series."
+        )
 
 
 def _card(label: str, value: str, note: str, help_text: str, **change: Any) -> None:  # noqa: ANN401 (st.metric's)
@@ -236,7 +241,9 @@ def _loss_card(status: RunStatus) -> None:
 def _best_card(status: RunStatus) -> None:
     loss = status.loss
     if loss is None or loss.best is None:
-        _card("Best loss", UNKNOWN, "no finite value", "The best finite value so far; there is none.")
+        free = loss is not None and loss.direction is None
+        note = "neither smaller nor larger is better" if free else "no finite value"
+        _card("Best loss", UNKNOWN, note, "The best finite value so far.")
         return
     note = f"at {moment(loss.best_step, status.progress)}"
     _card("Best loss", format_number(loss.best), note, "The smallest finite value so far, points overwritten left out.")
@@ -394,11 +401,11 @@ def _machine_chart(status: RunStatus, samples: Sequence[Sample], view: ChartView
 
 def _health_chart(status: RunStatus, view: ChartView, style: Style) -> None:
     points = charts.health_points(status.health_history)
-    curve = charts.curve_of(points, _places(status, points, view), "health", style)
+    curves = [charts.curve_of(points, _places(status, points, view), "health", style)] if len(points) else []
     _draw_chart(
         "health",
         "Health",
-        [curve],
+        curves,
         status,
         view,
         "Not enough data yet for a score.",
@@ -488,14 +495,14 @@ def _draw_chart(
         st.markdown(f"**{title}**")
         axis = x_kind or _x_kind([status], view)
         if not any(len(curve.x) for curve in curves):
-            st.caption(_why_empty(curves, axis, empty))
+            st.caption(_why_empty(curves, view, empty))
             return
         # Another run or axis is another chart: a zoom does not fit there.
         _draw_curves(f"{key} {axis} {status.run.name}", curves, axis, view, note, **layout)
 
 
-def _why_empty(curves: Sequence[Curve], axis: XKind, empty: str) -> str:
-    if curves and axis == "epoch":
+def _why_empty(curves: Sequence[Curve], view: ChartView, empty: str) -> str:
+    if curves and view.axis == "epoch":
         return "Nothing to place on this axis: the run does not tell its epochs. Choose another axis under “Charts”."
     return empty
 
@@ -708,7 +715,7 @@ def draw_overlay(statuses: Sequence[RunStatus], tag: str, view: ChartView, style
     with st.container(border=True, gap="xsmall", key="chart-overlay"):
         st.markdown(f"**{code_span(tag)}**")
         if not any(len(curve.x) for curve in curves):
-            st.caption(_why_empty(curves, axis, "None of the runs has a point in this series."))
+            st.caption(_why_empty(curves, view, "None of the runs has a point in this series."))
             return
         _draw_curves(
             f"overlay {axis} {tag}",

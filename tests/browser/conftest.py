@@ -71,7 +71,7 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
     def start(*arguments: str) -> Server:
-        server = _start(tmp_path / f"server-{len(servers)}.log", arguments)
+        server = start_server(tmp_path / f"server-{len(servers)}.log", arguments)
         servers.append(server)
         return server
 
@@ -81,7 +81,8 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.process.wait(timeout=20)
 
 
-def _start(log: Path, arguments: tuple[str, ...]) -> Server:
+def start_server(log: Path, arguments: tuple[str, ...]) -> Server:
+    """Start the page on a free port and return when it answers."""
     port = _free_port()
     command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)]
     with log.open("wb") as output:
@@ -115,12 +116,16 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def browser_path() -> str | None:
+    """Return the system's Chromium, None for the one Playwright brings."""
+    return next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """One Chromium for all tests: the system's, else the one Playwright brings."""
     with sync_playwright() as playwright:
-        path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-        browser = playwright.chromium.launch(executable_path=path, args=CHROMIUM_FLAGS)
+        browser = playwright.chromium.launch(executable_path=browser_path(), args=CHROMIUM_FLAGS)
         yield browser
         browser.close()
 

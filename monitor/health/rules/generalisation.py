@@ -22,6 +22,9 @@ RISE_PROGRESS = 0.02
 TREND_Z = 1.28
 """Mann–Kendall z since the best validation: one-sided p of 10 %; the rise itself is tested against the noise."""
 
+FEW_EVALUATIONS = 4
+"""Evaluations that add their share to the noise: half of it at eight of them, a tenth at forty."""
+
 SCORE_TREND_Z = 2.33
 """The same for task metrics, which move in coarse steps on small samples: one-sided p of 1 %."""
 
@@ -99,10 +102,16 @@ def _smallest_rise(scene: Scene, track: Track, best: int, count: int) -> float:
 
 
 def _noise(values: Floats) -> float:
-    """Return the noise of evaluations; a metric that moves in steps is no quieter than its usual step."""
+    """Return the noise of evaluations, taken for larger the fewer they are.
+
+    A metric that moves in steps is no quieter than its usual step.
+    """
     differences = np.diff(values)
     steps = np.abs(differences[differences != 0])
-    return max(difference_sigma(differences), MAD_TO_SIGMA / math.sqrt(2) * median(steps)) if len(steps) else 0.0
+    if not len(steps):
+        return 0.0
+    noise = max(difference_sigma(differences), MAD_TO_SIGMA / math.sqrt(2) * median(steps))
+    return noise * (1 + FEW_EVALUATIONS / len(values))
 
 
 def _thinned(values: Floats) -> Floats:
