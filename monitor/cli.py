@@ -19,8 +19,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-import pandas as pd
-
 from monitor.analysis.compare import By, Comparison, compare_runs, config_difference
 from monitor.analysis.roles import direction_of
 from monitor.errors import MonitorError, ReportNotWritten, UsageInvalid
@@ -59,6 +57,7 @@ from monitor.text import UNKNOWN, format_duration, format_number, format_step, f
 from monitor.watch import LogWatch, RunWatch
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console, RenderableType
     from rich.panel import Panel
     from rich.table import Table
@@ -412,8 +411,10 @@ def _configured(value: ConfigValue) -> str:
 # --- exporting -----------------------------------------------------------------------------------------------------
 
 
-def _export_frame(status: RunStatus, tags: Sequence[str]) -> pd.DataFrame:
+def _export_frame(status: RunStatus, tags: Sequence[str]) -> "pd.DataFrame":
     """Return every point of the chosen series, columns ``run, tag, step, wall_time, value, session``."""
+    import pandas as pd  # slow to import; the other commands do without
+
     missing = next((tag for tag in tags if tag not in status.scalars.series), None)
     if missing is not None and status.scalars.count:
         raise _no_tag(status, missing)
@@ -424,11 +425,11 @@ def _export_frame(status: RunStatus, tags: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame({"run": run, **{name: frame[name].array for name in frame.columns}})
 
 
-def _csv(frame: pd.DataFrame) -> str:
+def _csv(frame: "pd.DataFrame") -> str:
     return frame.to_csv(index=False, na_rep="NaN", lineterminator="\n")
 
 
-def _json_rows(frame: pd.DataFrame) -> str:
+def _json_rows(frame: "pd.DataFrame") -> str:
     """Return the rows as a JSON array, one object a line."""
     columns = [frame[name].tolist() for name in frame.columns]
     rows = (

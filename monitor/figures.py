@@ -32,6 +32,7 @@ from monitor.text import (
     format_change,
     format_duration,
     format_learning_rate,
+    format_moment,
     format_number,
     format_percent,
     format_step,
@@ -78,9 +79,7 @@ class Figure:
 
 def moment(step: int | None, progress: Progress) -> str:
     """Return a step as people say it: ``epoch 12`` (counted from 1) where steps are epochs, else ``step 1,200``."""
-    if step is None:
-        return UNKNOWN
-    return f"epoch {format_step(step + 1)}" if progress.steps_are_epochs else f"step {format_step(step)}"
+    return format_moment(step, progress.first_epoch_step)
 
 
 def run_figures(status: RunStatus, foreign: Foreign = plain) -> tuple[Figure, ...]:
@@ -184,7 +183,7 @@ def health_figures(status: RunStatus) -> tuple[Figure, ...]:
     health = status.health
     return (
         Figure("Score", score_text(health), health.band or ""),
-        Figure("Sum", sum_text(health, status.progress.steps_are_epochs)),
+        Figure("Sum", sum_text(health, status.progress.first_epoch_step)),
         Figure("Course", _course(status.health_history)),
         Figure("Checks", f"{health.checks.ran} of {health.checks.of} ran"),
     )
@@ -208,11 +207,11 @@ def score_text(health: Health) -> str:
     return f"{health.score} of 100, {BAND_WORDS[health.band]}{provisional}"
 
 
-def sum_text(health: Health, steps_are_epochs: bool = False) -> str:
+def sum_text(health: Health, first_epoch_step: int | None = None) -> str:
     """Return how the score comes about: ``100 − 38 (loss rising since step 6,200) = 62``."""
     if health.score is None:
         return UNKNOWN
-    return score_sum(health, steps_are_epochs) if health.deductions else "100, nothing deducted"
+    return score_sum(health, first_epoch_step) if health.deductions else "100, nothing deducted"
 
 
 def finding_title(finding: Finding, progress: Progress, foreign: Foreign = plain) -> str:

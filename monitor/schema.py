@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SCALAR_DTYPES: Mapping[str, str] = {
     "tag": "category",
@@ -34,8 +36,10 @@ Band = Literal["excellent", "normal", "problems", "abnormal"]
 Verdict = Literal["falling", "oscillating", "rising", "converged", "stuck", "flat", "too_few_points", "no_loss"]
 
 
-def empty_scalar_frame() -> pd.DataFrame:
+def empty_scalar_frame() -> "pd.DataFrame":
     """Return the scalar frame with its columns and no rows."""
+    import pandas as pd
+
     return pd.DataFrame({name: pd.Series(dtype=dtype) for name, dtype in SCALAR_DTYPES.items()})
 
 
@@ -143,8 +147,10 @@ class Scalars:
         return Points.empty() if found is None else found
 
     @cached_property
-    def frame(self) -> pd.DataFrame:
+    def frame(self) -> "pd.DataFrame":
         """Every point as the scalar frame: sorted by tag, session, step. Built when first asked for."""
+        import pandas as pd  # half a second to import, which a page or a terminal without tables need not wait for
+
         tags = self.tags
         if not tags:
             return empty_scalar_frame()
@@ -277,7 +283,7 @@ class Progress:
         steps_per_second: Recent speed inside the current session.
         epoch_seconds: Typical recent time of one epoch.
         eta_seconds: Time left, None when a total or the speed is unknown.
-        steps_are_epochs: True when one step of the scalars is one epoch.
+        first_epoch_step: Step that stands for the first epoch, 0 or 1; None where one step is not one epoch.
         fraction: Share done, 0–1, None when no total is known.
     """
 
@@ -289,8 +295,13 @@ class Progress:
     steps_per_second: float | None = None
     epoch_seconds: float | None = None
     eta_seconds: float | None = None
-    steps_are_epochs: bool = False
+    first_epoch_step: int | None = None
     fraction: float | None = None
+
+    @property
+    def steps_are_epochs(self) -> bool:
+        """Whether one step of the scalars is one epoch."""
+        return self.first_epoch_step is not None
 
 
 @dataclass(frozen=True, slots=True)

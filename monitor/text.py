@@ -45,6 +45,20 @@ def format_step(step: int | None) -> str:
     return UNKNOWN if step is None else f"{step:,}".replace("-", MINUS)
 
 
+def format_moment(step: int | None, first_epoch_step: int | None) -> str:
+    """Return a step as people call it: ``epoch 18``, counted from 1, or ``step 6,200``.
+
+    Args:
+        step: As logged.
+        first_epoch_step: Step that stands for the first epoch; None where steps are not epochs.
+    """
+    if step is None:
+        return UNKNOWN
+    if first_epoch_step is None:
+        return f"step {format_step(step)}"
+    return f"epoch {format_step(step - first_epoch_step + 1)}"
+
+
 def format_percent(value: float | None, digits: int = 0) -> str:
     """Return a share of 0–100 with its unit: ``87 %``."""
     if value is None or not math.isfinite(value):

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from monitor.analysis.progress import progress_of, state_of, steps_are_epochs
+from monitor.analysis.progress import progress_of, state_of
 from monitor.analysis.roles import choose_roles
 from monitor.analysis.series import loss_trend, metric_of, visible
 from monitor.errors import NotAllowed, NotReadable, RunNotFound
@@ -136,7 +136,7 @@ class RunWatch:
             sessions=scalars.sessions,
             samples=self._sampler.history(),
             checkpoints=beside.checkpoints,
-            steps_are_epochs=steps_are_epochs(scalars.series, roles, configuration, settings),
+            first_epoch_step=progress.first_epoch_step,
         )
         assessment = self._assessor(roles).assess(evidence, settings, now)
         loss = shown.get(roles.loss.tag) if roles.loss else None

@@ -13,6 +13,7 @@ def draw_figures(watch: LogWatch, view: LiveView) -> None:
         status = frame.read_status(watch, view.run)
         frame.redraw_when_changed(view, status)
         panels.draw_state(status, view)
+        panels.draw_alarms(status.problems)
         panels.draw_progress(status)
         panels.draw_cards(status)
         panels.draw_findings(status)

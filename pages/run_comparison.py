@@ -9,15 +9,16 @@ from monitor.watch import LogWatch
 def draw_comparison(watch: LogWatch, names: list[str]) -> None:
     """Draw the comparison of the chosen runs."""
     statuses = frame.read_all(watch, names)
-    tags = panels.common_tags(statuses)
+    tags = panels.shared_tags(statuses)
     if not tags:
-        st.info("The chosen runs have no series in common. Choose other runs.", icon=":material/join_inner:")
+        st.info("The chosen runs hold no scalar yet. Choose other runs, or wait.", icon=":material/hourglass_empty:")
         return
     with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
         tag = frame.pick_tag(tags, panels.usual_tag(statuses, tags))
         by = frame.pick_by()
         with st.popover("Charts", icon=":material/tune:"):
             view = frame.pick_chart_view()
+    statuses = panels.draw_lacking(statuses, tag)
     panels.draw_overlay(statuses, tag, view, frame.run_styles(watch))
     panels.draw_comparison(panels.compare(statuses, tag, by))
     panels.draw_differences(statuses)

@@ -32,7 +32,7 @@ def evidence_of(
     sessions: tuple[Session, ...] = (),
     samples: tuple[Sample, ...] = (),
     checkpoints: Checkpoints | None = None,
-    steps_are_epochs: bool = False,
+    first_epoch_step: int | None = None,
 ) -> Evidence:
     """Return evidence with the series given; those left out are not logged."""
     given = {
@@ -61,7 +61,7 @@ def evidence_of(
         sessions=sessions,
         samples=samples,
         checkpoints=checkpoints or Checkpoints(),
-        steps_are_epochs=steps_are_epochs,
+        first_epoch_step=first_epoch_step,
     )
 
 
@@ -160,14 +160,14 @@ def few_epochs(random: np.random.Generator) -> Evidence:
     count = int(random.integers(5, 40))
     loss = decay(count, speed=3) * np.exp(random.normal(0, 0.04, count))
     validation = decay(count, low=0.5, speed=3) * np.exp(random.normal(0, 0.05, count))
-    return evidence_of(loss, validation=validation, steps_are_epochs=True)
+    return evidence_of(loss, validation=validation, first_epoch_step=0)
 
 
 def mild_gap(random: np.random.Generator) -> Evidence:
     epochs = 80
     loss = decay(epochs, low=0.05) * np.exp(random.normal(0, 0.04, epochs))
     validation = decay(epochs, low=0.9) + random.normal(0, 0.04, epochs)
-    return evidence_of(loss, validation=validation, steps_are_epochs=True)
+    return evidence_of(loss, validation=validation, first_epoch_step=0)
 
 
 def outlier_batches(random: np.random.Generator) -> Evidence:
@@ -250,7 +250,7 @@ def overfits(random: np.random.Generator) -> Evidence:
     loss = decay(epochs, low=0.05) * np.exp(random.normal(0, 0.03, epochs))
     validation = decay(epochs, low=0.6, speed=8) + random.normal(0, 0.02, epochs)
     validation[25:] += 0.02 * np.arange(epochs - 25)
-    return evidence_of(loss, validation=validation, steps_are_epochs=True)
+    return evidence_of(loss, validation=validation, first_epoch_step=0)
 
 
 def overfits_in_accuracy(random: np.random.Generator) -> Evidence:
@@ -258,7 +258,7 @@ def overfits_in_accuracy(random: np.random.Generator) -> Evidence:
     loss = decay(epochs, low=0.05) * np.exp(random.normal(0, 0.03, epochs))
     accuracy = 0.9 - decay(epochs, high=0.8, low=0.0, speed=8) + random.normal(0, 0.004, epochs)
     accuracy[25:] -= 0.003 * np.arange(epochs - 25)
-    return evidence_of(loss, score=accuracy, steps_are_epochs=True)
+    return evidence_of(loss, score=accuracy, first_epoch_step=0)
 
 
 def rate_dies(random: np.random.Generator) -> Evidence:

@@ -101,7 +101,7 @@ def example_status(**changes: Any) -> RunStatus:
             steps_per_second=0.1,
             epoch_seconds=10.0,
             eta_seconds=2920.0,
-            steps_are_epochs=True,
+            first_epoch_step=0,
             fraction=8 / 300,
         ),
         loss=metric("train/loss", "loss"),

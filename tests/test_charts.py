@@ -8,6 +8,7 @@ import altair as alt
 import numpy as np
 import pytest
 
+from monitor.chart_spec import build_spec
 from monitor.charts import (
     MAX_POINTS_PER_CHART,
     PALETTE,
@@ -15,7 +16,6 @@ from monitor.charts import (
     Style,
     StyleBook,
     beside,
-    build_spec,
     curve_of,
     draw,
     gpu_curves,

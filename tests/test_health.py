@@ -205,7 +205,7 @@ def test_the_advice_on_nan_names_the_newest_checkpoint_from_before_it() -> None:
     saved = tuple(Checkpoint(f"epoch{epoch}", "epoch", epoch, None, 10, START, True) for epoch in (300, 200, 100))
     loss = decay(400)
     loss[250:] = np.nan
-    evidence = evidence_of(loss, checkpoints=Checkpoints(newest=saved[0], saved=saved), steps_are_epochs=True)
+    evidence = evidence_of(loss, checkpoints=Checkpoints(newest=saved[0], saved=saved), first_epoch_step=0)
     assert '"epoch200"' in only(judge(evidence), "non_finite").advice
 
 
@@ -264,7 +264,7 @@ def test_a_rising_validation_loss_with_a_rising_metric_is_no_alarm() -> None:
 
 def test_validation_that_rises_with_the_training_loss_is_not_overfitting() -> None:
     loss = decay(60) + np.concatenate((np.zeros(30), 0.05 * np.arange(30)))
-    health = judge(evidence_of(loss, validation=loss + 0.1, steps_are_epochs=True))
+    health = judge(evidence_of(loss, validation=loss + 0.1, first_epoch_step=0))
     assert not of_kind(health, "overfitting")
 
 
@@ -328,7 +328,7 @@ def test_the_sum_names_the_findings_and_their_epochs() -> None:
     evidence = seeded(overfits)
     health = judge(evidence)
     epoch = (only(health, "overfitting").onset_step or 0) + 1
-    assert score_sum(health, steps_are_epochs=True) == f"100 − 38 (overfitting since epoch {epoch}) = 62"
+    assert score_sum(health, first_epoch_step=0) == f"100 − 38 (overfitting since epoch {epoch}) = 62"
 
 
 def test_findings_in_different_groups_weigh_less_and_less() -> None:

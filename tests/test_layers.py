@@ -21,7 +21,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "GPUtil": ("monitor.sources.resources",),
     "pynvml": ("monitor.sources.resources",),
     "yaml": ("monitor.sources.config",),
-    "altair": ("monitor.charts",),
+    "altair": ("monitor.chart_spec",),
     "vl_convert": ("monitor.charts",),
     "rich": ("monitor.cli",),
     "torch": (),
@@ -317,7 +317,7 @@ def test_a_broken_edge_is_found(check: Check, name: str, source: str) -> None:
     ("check", "name", "source"),
     [
         (foreign_doors, "monitor.ui.frame", "import streamlit as st"),
-        (foreign_doors, "monitor.charts", "import altair as alt"),
+        (foreign_doors, "monitor.chart_spec", "import altair as alt"),
         (forbidden_imports, "monitor.watch", "from monitor.sources.reader import RunReader"),
         (source_edges, "monitor.sources.reader", "from monitor.sources.eventfile import EventFile"),
         (source_edges, "monitor.sources.checkpoints", "from monitor.sources.layout import run_files"),

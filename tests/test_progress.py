@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from monitor.analysis.progress import find_totals, first_epoch_step, progress_of, state_of, steps_are_epochs
+from monitor.analysis.progress import find_totals, progress_of, state_of
 from monitor.analysis.roles import choose_roles
 from monitor.schema import Configuration, Points, Progress, Roles, RunState, Scalars
 from monitor.settings import ProgressSettings, Settings
@@ -49,7 +49,7 @@ def state(scalars: Scalars, after: float, settings: Settings | None = None, **va
 
 
 def counts_epochs(scalars: Scalars, **values) -> bool:
-    return steps_are_epochs(scalars.series, choose_roles(scalars.series), Configuration(values))
+    return progress(scalars, **values).steps_are_epochs
 
 
 # --- totals
@@ -160,7 +160,7 @@ def test_a_run_without_scalars_counts_nothing():
 def test_the_first_epoch_is_step_one_for_trainers_that_count_from_one():
     for first, expected in ((0, 0), (1, 1), (50, 0)):
         scalars = run(train__loss=regular(3, first=first))
-        assert first_epoch_step(scalars.series, choose_roles(scalars.series)) == expected
+        assert progress(scalars, max_epoch=300).first_epoch_step == expected
 
 
 # --- progress

@@ -192,7 +192,7 @@ def test_bar_is_exact_to_an_eighth(share: float, text: str) -> None:
 
 
 def test_steps_that_are_epochs_count_from_one() -> None:
-    assert moment(0, Progress(steps_are_epochs=True)) == "epoch 1"
+    assert moment(0, Progress(first_epoch_step=0)) == "epoch 1"
 
 
 def test_other_steps_are_shown_as_logged() -> None:

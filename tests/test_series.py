@@ -214,8 +214,8 @@ def test_relative_time_counts_from_the_begin_of_the_run():
 
 
 def test_epochs_are_counted_from_one_where_steps_are_epochs():
-    assert axis_values(series([0, 4]), "epoch", steps_are_epochs=True).tolist() == [1.0, 5.0]
-    assert axis_values(series([1, 4]), "epoch", steps_are_epochs=True, first_epoch_step=1).tolist() == [1.0, 4.0]
+    assert axis_values(series([0, 4]), "epoch", first_epoch_step=0).tolist() == [1.0, 5.0]
+    assert axis_values(series([1, 4]), "epoch", first_epoch_step=1).tolist() == [1.0, 4.0]
 
 
 def test_epochs_are_interpolated_over_the_steps_of_the_epoch_series():

@@ -121,8 +121,8 @@ def _positive_count(value: object) -> int | None:
 # --- what a step is ------------------------------------------------------------------------------------------------
 
 
-def steps_are_epochs(
-    series: Mapping[str, Points], roles: Roles, configuration: Configuration, settings: Settings | None = None
+def _steps_are_epochs(
+    series: Mapping[str, Points], roles: Roles, total_steps: _Total | None, total_epochs: _Total | None
 ) -> bool:
     """Return whether one step of the run's loss is one epoch.
 
@@ -130,14 +130,6 @@ def steps_are_epochs(
     that always counts so (YOLO), an epoch duration written at every single step, or a loss at every single step of
     a run whose planned epochs reach beyond its last step while nothing speaks of planned steps. Otherwise False.
     """
-    present = {tag: points for tag, points in series.items() if len(points)}
-    totals = _totals(configuration, settings or Settings())
-    return _steps_are_epochs(present, _present(roles, present), *totals)
-
-
-def _steps_are_epochs(
-    series: Mapping[str, Points], roles: Roles, total_steps: _Total | None, total_epochs: _Total | None
-) -> bool:
     clock = visible(_clock(series, roles))
     if not len(clock) or clock.step[0] < 0:
         return False
@@ -183,7 +175,7 @@ def _same_steps(durations: Points, clock: Points) -> bool:
     return len(np.setxor1d(durations.step, clock.step)) <= 1
 
 
-def first_epoch_step(series: Mapping[str, Points], roles: Roles) -> int:
+def _first_epoch_step(series: Mapping[str, Points], roles: Roles) -> int:
     """Return the step that stands for the first epoch where steps are epochs: 1 for trainers that count from 1."""
     steps = _clock(series, roles).step
     return 1 if len(steps) and int(steps.min()) == 1 else 0
@@ -198,7 +190,12 @@ class _Plan:
 
     steps: _Total | None
     epochs: _Total | None
-    by_epoch: bool
+    first_epoch_step: int | None
+
+    @property
+    def by_epoch(self) -> bool:
+        """Whether one step is one epoch."""
+        return self.first_epoch_step is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,9 +272,9 @@ def _plan(series: Mapping[str, Points], roles: Roles, configuration: Configurati
     """Return the totals in the unit the run counts in: planned iterations say nothing where steps are epochs."""
     steps, epochs = _totals(configuration, settings)
     if not _steps_are_epochs(series, roles, steps, epochs):
-        return _Plan(steps, epochs, by_epoch=False)
+        return _Plan(steps, epochs, None)
     from_user = steps if settings.total_steps is not None else None
-    return _Plan(None, epochs or from_user, by_epoch=True)
+    return _Plan(None, epochs or from_user, _first_epoch_step(series, roles))
 
 
 def _progress(
@@ -298,7 +295,7 @@ def _progress(
         steps_per_second=steps_per_second,
         epoch_seconds=epoch_seconds,
         eta_seconds=eta_seconds,
-        steps_are_epochs=plan.by_epoch,
+        first_epoch_step=plan.first_epoch_step,
         fraction=fraction,
     )
 
@@ -352,8 +349,8 @@ def _epoch_position(series: Mapping[str, Points], roles: Roles, plan: _Plan) -> 
     Where steps are epochs the point of an epoch is written at its end, so the epoch of the newest point is done. An
     epoch series either grows in fractions (Hugging Face) or names the epoch in work, from 0 or from 1.
     """
-    if plan.by_epoch:
-        done = int(visible(_clock(series, roles)).step[-1]) - first_epoch_step(series, roles) + 1
+    if plan.first_epoch_step is not None:
+        done = int(visible(_clock(series, roles)).step[-1]) - plan.first_epoch_step + 1
         return float(done), done
     if roles.epoch is None:
         return None, None

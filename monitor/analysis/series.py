@@ -160,8 +160,7 @@ def axis_values(
     axis: Axis,
     start_wall_time: float | None = None,
     epoch_points: Points | None = None,
-    steps_are_epochs: bool = False,
-    first_epoch_step: int = 0,
+    first_epoch_step: int | None = None,
 ) -> Floats:
     """Return the place of every point on an axis, shape ``(n_points,)``.
 
@@ -171,8 +170,7 @@ def axis_values(
             ``relative``, seconds since the run began; ``wall``, seconds UTC.
         start_wall_time: Begin of the run; None for the first point of the series.
         epoch_points: The run's epoch series; between two of its points the epoch is interpolated over the step.
-        steps_are_epochs: True when one step is one epoch.
-        first_epoch_step: The step that stands for the first epoch, 0 or 1.
+        first_epoch_step: The step that stands for the first epoch, 0 or 1; None where one step is not one epoch.
 
     Returns:
         The places; all NaN on the epoch axis of a run whose epochs are unknown.
@@ -186,7 +184,7 @@ def axis_values(
         if start is None:
             start = float(points.wall_time.min()) if len(points) else 0.0
         return points.wall_time - start
-    if steps_are_epochs:
+    if first_epoch_step is not None:
         return (points.step - first_epoch_step + 1).astype(np.float64)
     return _epochs_at(points.step, epoch_points)
 

@@ -184,7 +184,7 @@ def _continues(before: Evidence, after: Evidence) -> bool:
     A point that arrived late, with a time before what was already judged, would have been known to a rule that had to
     do without it; so it starts the replay anew.
     """
-    if before.roles != after.roles or before.steps_are_epochs != after.steps_are_epochs:
+    if before.roles != after.roles or before.first_epoch_step != after.first_epoch_step:
         return False
     tags = _judged_tags(before)
     times = [float(np.nanmax(points.wall_time)) for points in _series(before, tags) if len(points)]

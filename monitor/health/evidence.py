@@ -17,7 +17,8 @@ class Evidence:
         state: Whether the run is alive.
         samples: Readings of this machine, oldest first.
         checkpoints: What is saved; only advice names it.
-        steps_are_epochs: True when one step of the scalars is one epoch; people then read "epoch", counted from 1.
+        first_epoch_step: Step that stands for the first epoch, where one step is one epoch; people then read "epoch",
+            counted from 1. None where steps are not epochs.
     """
 
     roles: Roles
@@ -26,4 +27,4 @@ class Evidence:
     sessions: tuple[Session, ...] = ()
     samples: tuple[Sample, ...] = ()
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
-    steps_are_epochs: bool = False
+    first_epoch_step: int | None = None

@@ -9,7 +9,7 @@ from monitor.health.evidence import Evidence
 from monitor.health.track import Track
 from monitor.schema import Direction, RoleTag
 from monitor.settings import Settings
-from monitor.text import format_step
+from monitor.text import format_moment
 
 REWARD = re.compile(r"(^|[^a-z])(rew|rewards?|returns?)([^a-z]|$)", re.IGNORECASE)
 TRAINING = re.compile(r"(^|[/_ .-])train(ing)?([/_ .-]|$)", re.IGNORECASE)
@@ -110,7 +110,7 @@ class Scene:
 
     def named(self, step: int | None) -> str:
         """Return a step as people call it: ``epoch 18``, counted from 1, or ``step 6,200``."""
-        return name_step(step, self.evidence.steps_are_epochs)
+        return format_moment(step, self.evidence.first_epoch_step)
 
     @cached_property
     def _rewards(self) -> tuple[RoleTag, ...]:
@@ -127,8 +127,3 @@ class Scene:
 def is_reward(tag: str) -> bool:
     """Tell whether a tag names the reward of episodes."""
     return REWARD.search(tag) is not None
-
-
-def name_step(step: int | None, steps_are_epochs: bool) -> str:
-    """Return a step as people call it: ``epoch 18``, counted from 1, or ``step 6,200``."""
-    return f"epoch {format_step(step + 1)}" if steps_are_epochs and step is not None else f"step {format_step(step)}"

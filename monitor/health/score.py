@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from monitor.health.episodes import Change, Episode
 from monitor.health.rules import RULES
 from monitor.health.rules.rule import Rule
-from monitor.health.scene import is_reward, name_step
+from monitor.health.scene import is_reward
 from monitor.schema import Band, Deduction, Finding, Health, Severity
 from monitor.settings import HealthSettings
-from monitor.text import MINUS
+from monitor.text import MINUS, format_moment
 
 BASE_POINTS: Mapping[Severity, float] = {"info": 0, "notice": 4, "warning": 15, "error": 38, "critical": 70}
 GROUP_WEIGHT = 0.6
@@ -105,12 +105,12 @@ def band_of(score: int, settings: HealthSettings) -> Band:
     return "problems" if score >= settings.band_problems else "abnormal"
 
 
-def score_sum(health: Health, steps_are_epochs: bool = False) -> str:
+def score_sum(health: Health, first_epoch_step: int | None = None) -> str:
     """Return the score as a sum a person can check: ``100 − 38 (loss rising since step 6,200) = 62``.
 
     Args:
         health: The judgement.
-        steps_are_epochs: Name steps as epochs, counted from 1.
+        first_epoch_step: Step of the first epoch, to name steps as epochs; None to name steps.
 
     Returns:
         An empty text while there is no score.
@@ -120,7 +120,7 @@ def score_sum(health: Health, steps_are_epochs: bool = False) -> str:
     findings = {finding.id: finding for finding in health.findings}
     sums = ["100"]
     for deduction in health.deductions:
-        reasons = _reasons([findings[one] for one in deduction.findings], steps_are_epochs)
+        reasons = _reasons([findings[one] for one in deduction.findings], first_epoch_step)
         sums.append(f"{MINUS} {_shown(deduction.points)} ({reasons})")
     return f"{' '.join(sums)} = {health.score}"
 
@@ -129,10 +129,10 @@ def _shown(points: float) -> str:
     return f"{points:.1f}".removesuffix(".0")
 
 
-def _reasons(findings: Sequence[Finding], steps_are_epochs: bool) -> str:
+def _reasons(findings: Sequence[Finding], first_epoch_step: int | None) -> str:
     first = findings[0]
     label = "reward falling" if first.kind == "rising" and is_reward(first.tag or "") else RULE_OF[first.kind].label
-    since = "" if first.onset_step is None else f" since {name_step(first.onset_step, steps_are_epochs)}"
+    since = "" if first.onset_step is None else f" since {format_moment(first.onset_step, first_epoch_step)}"
     if not first.open:
         since = since.replace(" since ", " at ", 1) + ", recovered"
     more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
@@ -156,7 +156,11 @@ def _explained(standing: Sequence[_Standing], loss_tag: str | None) -> dict[str,
 def _causes(effect: _Standing, standing: Sequence[_Standing], loss_tag: str | None) -> Iterator[_Standing]:
     for kind in effect.rule.causes:
         for cause in standing:
-            related = cause.episode.kind == kind and cause.episode.tag in (effect.episode.tag, loss_tag)
+            related = (
+                cause is not effect
+                and cause.episode.kind == kind
+                and cause.episode.tag in (effect.episode.tag, loss_tag)
+            )
             if related and (cause.state.open or not effect.state.open) and cause.overlaps(effect):
                 yield cause
 

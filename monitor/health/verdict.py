@@ -145,7 +145,8 @@ def _flat_word(scene: Scene, loss: Track, course: Course) -> Verdict:
     first = median(loss.value[: max(course.points // 20, 3)])
     gained = first - median(loss.value[course.points - max(course.points // 4, 3) : course.points])
     noise = course.noise * (math.log(10) * abs(first) if course.log else 1.0)
-    if course.points >= (20 if scene.evidence.steps_are_epochs else 200) and gained < max(0.03 * abs(first), 3 * noise):
+    needed = 200 if scene.evidence.first_epoch_step is None else 20
+    if course.points >= needed and gained < max(0.03 * abs(first), 3 * noise):
         return "stuck" if 3 * noise <= 0.1 * abs(first) else "flat"
     return "converged" if _has_arrived(scene, loss, course) else "flat"
 

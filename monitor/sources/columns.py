@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import google_crc32c
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from monitor.schema import MAX_SESSION, Floats, Sessions, Steps
 from monitor.sources.framing import HEADER_BYTES, Bytes, Offsets, unmasked
@@ -203,6 +202,8 @@ def _groups(words: list[npt.NDArray[np.generic]], count: int) -> list[npt.NDArra
 
     Rows are grouped exactly: the words are folded one after the other into a number per distinct combination.
     """
+    import pandas as pd  # slow to import, and only files without a steady order of tags need it
+
     codes = np.zeros(count, np.int64)
     for word in words:
         word_codes, distinct = pd.factorize(np.ascontiguousarray(word))

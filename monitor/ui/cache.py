@@ -5,7 +5,7 @@ from typing import Any
 
 import streamlit as st
 
-from monitor.charts import Layout, StyleBook, build_spec
+from monitor.charts import Layout, StyleBook
 from monitor.settings import Settings, read_settings
 from monitor.watch import LogWatch
 
@@ -33,6 +33,8 @@ def settings(settings_file: Path | None) -> Settings:
 @st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={Layout: repr})
 def chart_spec(layout: Layout) -> dict[str, Any]:
     """Return the specification of a chart: building it takes a hundred times as long as feeding it."""
+    from monitor.chart_spec import build_spec  # with Altair: the figures are on the page before it is there
+
     return build_spec(layout)
 
 

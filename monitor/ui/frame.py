@@ -345,7 +345,7 @@ def pick_tag(tags: Sequence[str], usual: str) -> str:
         index=tags.index(usual),
         key="tag",
         bind="query-params",
-        help="The series that all chosen runs have in common.",
+        help="The series of the chosen runs; those that most of them have come first.",
     )
 
 

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, Literal
 
@@ -81,6 +82,8 @@ CHART_WIDTH = 400
 FINDING_WIDTH = 320
 MAX_METRIC_CARDS = 4
 LOOK_FOR_RUNS_SECONDS = 3.0
+ALARMING: Final = ("deleted", "replaced", "shrunk", "no_permission", "unreadable")
+MOST_ALARMS = 3
 
 
 # --- nothing to show yet -------------------------------------------------------------------------------------------
@@ -108,6 +111,12 @@ def _wait_for_runs(watch: LogWatch) -> None:
         if found.runs:
             st.rerun()
         st.caption(f"Looked at {format_time(time.time(), frame.time_zone())}.")
+
+
+def draw_alarms(problems: Sequence[ReadProblem]) -> None:
+    """Say at once what happened to the files of the run while they were watched, or what bars the way to them."""
+    for problem in [problem for problem in problems if problem.kind in ALARMING][:MOST_ALARMS]:
+        st.warning(f"{code_span(problem.path)}: {prose(problem.detail)}", icon=":material/report:")
 
 
 def draw_problems(problems: Sequence[ReadProblem]) -> None:
@@ -285,7 +294,7 @@ def _health_card(health: Health, progress: Progress) -> None:
         st.metric("Health", f"{health.score} / 100", help=help_text)
         st.badge(BAND_WORDS[health.band], color=BAND_BADGES[health.band])
         provisional = ". Provisional: few points so far." if health.provisional else ""
-        st.caption(prose(sum_text(health, progress.steps_are_epochs)) + provisional)
+        st.caption(prose(sum_text(health, progress.first_epoch_step)) + provisional)
 
 
 # --- findings ------------------------------------------------------------------------------------------------------
@@ -324,7 +333,8 @@ def _finding_card(finding: Finding, progress: Progress) -> None:
     with st.container(border=True, height="stretch", gap="xsmall"):
         st.markdown(f":{color}-badge[{icon} {finding.severity}] {_since(finding, progress)}")
         st.markdown(prose(finding.evidence))
-        st.caption(prose(finding.advice))
+        # The advice for a consequence is that for its cause, which has a card of its own.
+        st.caption(prose(finding.advice if finding.explained_by is None else "Another finding explains this one."))
 
 
 def _since(finding: Finding, progress: Progress) -> str:
@@ -469,7 +479,7 @@ def _places(status: RunStatus, points: Points, view: ChartView) -> Floats:
         _x_kind([status], view),
         status.scalars.first_event,
         None if epoch is None else visible(status.scalars.points(epoch.tag)),
-        status.progress.steps_are_epochs,
+        status.progress.first_epoch_step,
     )
 
 
@@ -532,8 +542,10 @@ def _draw_curves(
 def draw_roles_and_configuration(status: RunStatus) -> None:
     """Draw, below folds, what each series was taken for and the configuration beside the run."""
     with st.expander("Which series means what", icon=":material/sell:", key="roles-fold"):
-        frame.pick_roles(status.scalars.tags)
         draw_roles(status.roles)
+        # What a popover holds is not built by the browser before it is opened: eight pickers take it a moment.
+        with st.popover("Change", icon=":material/edit:"):
+            frame.pick_roles(status.scalars.tags)
     with st.expander("Configuration", icon=":material/settings:", key="configuration-fold"):
         draw_configuration(status.configuration)
 
@@ -681,24 +693,36 @@ def draw_roles(roles: Roles) -> None:
 # --- several runs --------------------------------------------------------------------------------------------------
 
 
-def common_tags(statuses: Sequence[RunStatus]) -> list[str]:
-    """Return the tags that all runs share, sorted."""
-    shared = set.intersection(*(set(status.scalars.tags) for status in statuses)) if statuses else set()
-    return sorted(shared)
+def shared_tags(statuses: Sequence[RunStatus]) -> list[str]:
+    """Return the tags of some runs: those that most runs have first, then by name."""
+    runs_with = Counter(tag for status in statuses for tag in status.scalars.series)
+    return sorted(runs_with, key=lambda tag: (-runs_with[tag], tag))
 
 
 def usual_tag(statuses: Sequence[RunStatus], tags: Sequence[str]) -> str:
-    """Return the tag to compare by at first: the validation loss, else the loss, else a score, else the first tag."""
-    roles = statuses[0].roles
-    wished = [*(role.tag for role in roles.validation[:1]), *([roles.loss.tag] if roles.loss else [])]
-    wished += [role.tag for role in roles.scores]
-    return next((tag for tag in wished if tag in tags), tags[0])
+    """Return the tag to compare by at first: of those that most runs have, a validation loss, a loss or a score."""
+    runs_with = Counter(tag for status in statuses for tag in status.scalars.series)
+    most = max(runs_with.values())
+    wished = [role.tag for status in statuses for role in _compared_roles(status.roles)]
+    return next((tag for tag in wished if runs_with[tag] == most), tags[0])
+
+
+def _compared_roles(roles: Roles) -> tuple[RoleTag, ...]:
+    return (*roles.validation[:1], *((roles.loss,) if roles.loss else ()), *roles.scores)
 
 
 def compare(statuses: Sequence[RunStatus], tag: str, by: Literal["best", "last"]) -> Comparison:
     """Return the comparison of some runs by one series."""
-    points = {status.run.name: status.scalars.points(tag) for status in statuses}
+    points = {status.run.name: status.scalars.points(tag) for status in statuses if tag in status.scalars.series}
     return compare_runs(points, direction_of(tag), by, tag)
+
+
+def draw_lacking(statuses: Sequence[RunStatus], tag: str) -> list[RunStatus]:
+    """Name the runs that lack a series, and return the others."""
+    lacking = [code_span(status.run.name) for status in statuses if tag not in status.scalars.series]
+    if lacking:
+        st.caption(f"Without this series, and so left out: {', '.join(lacking)}.")
+    return [status for status in statuses if tag in status.scalars.series]
 
 
 def draw_overlay(statuses: Sequence[RunStatus], tag: str, view: ChartView, styles: dict[str, Style]) -> None:
@@ -780,6 +804,6 @@ def build_report(watch: LogWatch, statuses: Sequence[RunStatus]) -> str:
     made_at = time.time()
     if len(statuses) == 1:
         return render_report(statuses[0], made_at=made_at, settings=watch.settings.health)
-    tags = common_tags(statuses)
+    tags = shared_tags(statuses)
     tag = usual_tag(statuses, tags) if tags else ""
     return render_comparison_report(statuses, compare(statuses, tag, "best"), made_at=made_at)

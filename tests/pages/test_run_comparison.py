@@ -40,12 +40,13 @@ def test_ranking_by_the_last_value_can_be_chosen(log_directory, open_page: OpenP
     assert list(app.dataframe[0].value["run"]) == ["last_first", "best_first"]
 
 
-def test_runs_without_a_common_series_are_refused_in_words(log_directory, open_page: OpenPage):
+def test_a_run_without_the_series_compared_is_named_and_left_out(log_directory, open_page: OpenPage):
     write_scalars(log_directory / "a" / event_file_name(), rows("loss", [1.0]))
     write_scalars(log_directory / "b" / event_file_name(), rows("reward", [1.0]))
     app = open_page("run_comparison")
     assert_no_fault(app)
-    assert "no series in common" in app.info[0].value
+    assert any("left out" in caption.value and "`a`" in caption.value for caption in app.caption)
+    assert app.dataframe[0].value["run"].tolist() == ["b"]
 
 
 def test_choosing_no_run_asks_for_one(log_directory, open_page: OpenPage):

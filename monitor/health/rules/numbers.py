@@ -170,8 +170,8 @@ def _checkpoint_before(scene: Scene, onset: Place) -> Checkpoint | None:
 def _is_before(scene: Scene, saved: Checkpoint, onset: Place) -> bool:
     if saved.step is not None and onset.step is not None:
         return saved.step < onset.step
-    if saved.epoch is not None and onset.step is not None and scene.evidence.steps_are_epochs:
-        return saved.epoch <= onset.step
+    if saved.epoch is not None and onset.step is not None and scene.evidence.first_epoch_step is not None:
+        return saved.epoch <= onset.step - scene.evidence.first_epoch_step
     return saved.modified < onset.time
 
 
@@ -232,6 +232,7 @@ RULES = (
         coverage=lambda scene: None if _number_tracks(scene) else _RESTS,
         text=_non_finite_text,
         replay=lambda: AtOnce(_find_non_finite),
+        causes=("non_finite",),  # a loss that is not a number spoils what is computed from it
     ),
     Rule(
         kind="dead_value",
