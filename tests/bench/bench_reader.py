@@ -3,9 +3,9 @@
 Makes its files, runs every alternative as a whole process several times in turn, and prints median seconds, memory,
 ratios and the machine as Markdown. Nothing is asserted: what falls short is said in the tables.
 
-The alternatives are tbparse and TensorBoard: its `EventAccumulator`, its `EventMultiplexer` and its data server. tb-like
-needs half a gigabyte of other packages and is measured where it is installed: ``--tb-like PYTHON`` names the
-interpreter that has it.
+The alternatives are tbparse and TensorBoard: its `EventAccumulator`, its `EventMultiplexer` and its data server.
+tb-like brings half a gigabyte of other packages, so it is measured only where an environment of its own has it, whose
+interpreter ``--tb-like PYTHON`` names.
 """
 
 import argparse
