@@ -5,6 +5,7 @@ wide, and the states without runs, with a damaged file, and of a sick run. Those
 """
 
 import argparse
+import itertools
 import multiprocessing
 import tempfile
 import time
@@ -49,21 +50,23 @@ def main() -> None:
     """Take all pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", type=Path)
-    target = parser.parse_args().directory
+    parser.add_argument("--readme", action="store_true", help="only the four pictures of the README")
+    options = parser.parse_args()
+    target = options.directory
     target.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         logs, empty = Path(name) / "outputs", Path(name) / "empty"
         empty.mkdir()
         write_demo(logs)
         runs = {run.name.split("/")[1]: run for run in RunFinder([logs]).find().runs}
-        damaged = builders.write_scalars(
-            logs / "damaged" / builders.event_file_name(), builders.rows("loss", range(50))
-        )
-        builders.corrupt(damaged, 700)
+        if not options.readme:
+            losses = builders.rows("train/loss", builders.healthy_loss(50))
+            damaged = builders.write_scalars(logs / "damaged" / builders.event_file_name(), losses)
+            builders.corrupt(damaged, 700)
         training = multiprocessing.Process(target=train, args=(logs,), daemon=True)
         training.start()
         time.sleep(25)
-        server, nothing = start_server(Path(name) / "log", ("--logdir", str(logs))), None
+        server = start_server(Path(name) / "log", ("--logdir", str(logs)))
         nothing = start_server(Path(name) / "log2", ("--logdir", str(empty)))
         browser = playwright.chromium.launch(executable_path=browser_path(), args=CHROMIUM_FLAGS)
         pages = {
@@ -74,11 +77,9 @@ def main() -> None:
             "report": f"{server.url}/report?report={quote(runs['overfitting'].name)}",
             "empty": nothing.url,
         }
-        for page, url in pages.items():
-            for width in (1440, 390):
-                for dark in (False, True):
-                    picture = target / f"{page}-{'dark' if dark else 'light'}-{width}.png"
-                    take(browser, url, picture, width=width, dark=dark)
+        for page, width, dark in [] if options.readme else itertools.product(pages, (1440, 390), (False, True)):
+            picture = target / f"{page}-{'dark' if dark else 'light'}-{width}.png"
+            take(browser, pages[page], picture, width=width, dark=dark)
         for page in ("live", "comparison", "report"):
             take(browser, pages[page], target / f"{page}-light.png", width=1440, dark=False, whole=False)
         take(browser, pages["sick"], target / "sick-dark.png", width=1440, dark=True, whole=False)

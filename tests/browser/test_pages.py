@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
@@ -59,6 +60,13 @@ def x_axis(canvas: Locator) -> bytes:
     assert box is not None
     clip = {"x": box["x"], "y": box["y"] + box["height"] * 0.8, "width": box["width"], "height": box["height"] * 0.2}
     return canvas.page.screenshot(clip=clip)
+
+
+def end_demo(directory: Path) -> None:
+    """End the demo that the page started: its live run would train on for minutes."""
+    for process in psutil.process_iter(["cmdline"]):
+        if str(directory) in (process.info["cmdline"] or ()):
+            process.terminate()
 
 
 def has_no_sideways_scroll(page: Page) -> bool:
@@ -166,8 +174,11 @@ def test_without_runs_the_page_says_where_it_looked_and_the_demo_it_offers_appea
     watched = open_page(serve("--logdir", str(logs)).url)
     expect(watched.page.get_by_text(str(logs)).first).to_be_visible()
     watched.page.get_by_role("button", name="Make demo runs").click()
-    expect(watched.page.get_by_text("arm_demo").first).to_be_visible(timeout=60_000)
-    watched.assert_well()
+    try:
+        expect(watched.page.get_by_text("arm_demo").first).to_be_visible(timeout=60_000)
+        watched.assert_well()
+    finally:
+        end_demo(logs / "monitor-demo")
 
 
 def test_the_report_that_is_downloaded_is_the_one_previewed(demo: Path, serve: Serve, open_page: Open) -> None:
