@@ -67,7 +67,6 @@ class HealthSettings:
     gpu_memory_warning_percent: float = 92.0
     gpu_hot_celsius: float = 83.0
     host_memory_warning_percent: float = 90.0
-    disk_free_warning_percent: float = 10.0
     band_excellent: int = 90
     band_normal: int = 70
     band_problems: int = 50

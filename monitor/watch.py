@@ -7,7 +7,7 @@ sessions; a lock guards one run at a time, so a slow run never holds up another.
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitor.analysis.progress import progress_of, state_of
@@ -20,6 +20,7 @@ from monitor.schema import (
     Configuration,
     Metric,
     Points,
+    Progress,
     ReadProblem,
     Roles,
     RoleTag,
@@ -121,13 +122,10 @@ class RunWatch:
             return self._extras[1]
 
     def _status(self, scalars: Scalars, now: float, named_roles: Mapping[str, str]) -> RunStatus:
-        settings = self._settings
         beside = self._look_beside(now)
-        configuration = beside.configuration
-        roles = self._choose_roles(frozenset(scalars.series), {**settings.roles, **named_roles}, scalars)
+        roles = self._choose_roles(frozenset(scalars.series), {**self._settings.roles, **named_roles}, scalars)
         shown = {role.tag: visible(scalars.points(role.tag)) for role in _all_roles(roles)}
-        progress = progress_of(scalars, roles, configuration, settings, now)
-        state = state_of(scalars, progress, settings, now)
+        progress, state = self._progress(scalars, roles, beside.configuration, now)
         sample = self._sampler.sample(now, self.path)
         evidence = Evidence(
             roles=roles,
@@ -138,8 +136,7 @@ class RunWatch:
             checkpoints=beside.checkpoints,
             first_epoch_step=progress.first_epoch_step,
         )
-        assessment = self._assessor(roles).assess(evidence, settings, now)
-        loss = shown.get(roles.loss.tag) if roles.loss else None
+        assessment = self._assessor(roles).assess(evidence, self._settings, now)
         return RunStatus(
             run=Run(self.name, str(self.path), scalars.last_event or 0.0, scalars.size_bytes),
             now=now,
@@ -152,14 +149,22 @@ class RunWatch:
             epoch_duration=_metric(shown, roles.duration),
             validation=_metrics(shown, roles.validation),
             scores=_metrics(shown, roles.scores),
-            trend=loss_trend(loss, settings.progress.trend_epochs) if loss is not None else (),
+            trend=loss_trend(shown[roles.loss.tag], self._settings.progress.trend_epochs) if roles.loss else (),
             health=assessment.health,
             health_history=assessment.history,
             checkpoints=beside.checkpoints,
-            configuration=configuration,
+            configuration=beside.configuration,
             sample=sample,
-            problems=_told(scalars.problems, state) + configuration.problems,
+            problems=_told(scalars.problems, state) + beside.configuration.problems,
         )
+
+    def _progress(
+        self, scalars: Scalars, roles: Roles, configuration: Configuration, now: float
+    ) -> tuple[Progress, RunState]:
+        """Return how far the run is and whether it is alive; time left is told of a living run only."""
+        progress = progress_of(scalars, roles, configuration, self._settings, now)
+        state = state_of(scalars, progress, self._settings, now)
+        return progress if state.state == "running" else replace(progress, eta_seconds=None), state
 
     def _choose_roles(self, tags: frozenset[str], named: Mapping[str, str], scalars: Scalars) -> Roles:
         """Return the roles; chosen anew only when tags were added or other ones are named."""
