@@ -8,6 +8,7 @@ error detection algorithms" (1993), on which the polynomial's linearity is expla
 """
 
 import functools
+import math
 from dataclasses import dataclass
 
 import google_crc32c
@@ -111,18 +112,27 @@ def matching(rows: Rows, payload: bytes, layout: Layout) -> Mask:
     return alike
 
 
-def checksums_right(rows: Rows, payload: bytes, layout: Layout) -> Mask:
-    """Return which rows of this layout have the right payload checksum, shape ``(count,)``."""
+def checksums_right(rows: Rows, payload: bytes) -> Mask:
+    """Return which rows, all of the size of `payload`, have the right payload checksum, shape ``(count,)``."""
     crc = np.full(rows.count, int(google_crc32c.value(payload)), np.uint32)
     model = np.frombuffer(payload, np.uint8)
-    varying = np.flatnonzero(_free_bits(layout, rows.size))
-    tables = _effects(-(-rows.size // _EFFECT_ROWS) * _EFFECT_ROWS)
-    for at in varying.tolist():
-        effect = tables[rows.size - 1 - at]
-        crc ^= effect[rows.field(at, "u1") ^ model[at]]
+    effects = _effects(-(-rows.size // _EFFECT_ROWS) * _EFFECT_ROWS)
+    for at in _varying(rows, model):
+        # An index of one byte cannot leave the table; "wrap" saves the check.
+        crc ^= effects[rows.size - 1 - at].take(rows.field(at, "u1") ^ model[at], mode="wrap")
     stored = rows.field(rows.size, "<u4").astype(np.uint32)
     right: Mask = unmasked(stored) == crc
     return right
+
+
+def _varying(rows: Rows, model: Bytes) -> list[int]:
+    """Return the places of the bytes that differ from the model's in any row; most do not: those of a tag, say."""
+    found: set[int] = set()
+    for at, width in _words(rows.size):
+        changes = rows.field(at, f"<u{width}") ^ model[at : at + width].view(f"<u{width}")[0]
+        changed = np.bitwise_or.reduce(changes)
+        found.update(at + index for index, byte in enumerate(int(changed).to_bytes(width, "little")) if byte)
+    return sorted(found)
 
 
 def decode(rows: Rows, layout: Layout) -> list[Piece]:
@@ -256,18 +266,22 @@ class Column:
             sessions[row:] = min(first + number, MAX_SESSION)
         return sessions
 
-    def extend(self, piece: Piece) -> None:
-        """Append points."""
+    def extend(self, piece: Piece, read_share: float = 1.0) -> None:
+        """Append points.
+
+        Args:
+            piece: The points.
+            read_share: Share of the file that has been read with them; room is made for as many as it promises.
+        """
         total = self._count + len(piece.step)
         if total > len(self._arrays[0]):
-            self._grow(total)
+            self._grow(max(total + total // _GROWTH, math.ceil(total / read_share)))
         for array, added in zip(self._arrays, (piece.step, piece.wall_time, piece.value), strict=True):
             array[self._count : total] = added
         self._count = total
 
-    def _grow(self, total: int) -> None:
-        spare = total // _GROWTH
-        grown = (np.empty(total + spare, np.int64), np.empty(total + spare), np.empty(total + spare))
+    def _grow(self, capacity: int) -> None:
+        grown = (np.empty(capacity, np.int64), np.empty(capacity), np.empty(capacity))
         for new, old in zip(grown, self._arrays, strict=True):
             new[: self._count] = old[: self._count]
         self._arrays = grown

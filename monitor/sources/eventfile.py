@@ -269,7 +269,7 @@ class EventFile:
                 self._add_problem(self._damage(seen.damaged_since, base + at))
                 seen.damaged_since, seen.blank = None, False
             scan = self._framer.scan(array, at, end)
-            self._keep(array, scan.stretches, base)
+            self._keep(array, scan.stretches, base, (base + scan.stop) / max(self._identity.size, base + scan.stop))
             if not scan.damaged:
                 return scan.stop
             seen.damaged_since, at = base + scan.stop, scan.stop + 1
@@ -292,7 +292,7 @@ class EventFile:
         self._add_problem(self._problem(seen.position - len(seen.tail), "oversized_record", detail))
         seen.position, seen.tail = seen.position + missing, b""
 
-    def _keep(self, array: Bytes, stretches: list[Stretch], base: int) -> None:
+    def _keep(self, array: Bytes, stretches: list[Stretch], base: int, read_share: float) -> None:
         """Decode stretches of records and append their points to the columns."""
         seen, decoded = self._seen, Decoded()
         for stretch in stretches:
@@ -311,7 +311,7 @@ class EventFile:
             column = seen.columns.setdefault(tag, Column())
             seen.first_steps.setdefault(tag, int(piece.step[0]))
             mark_sessions(column, piece.offsets, seen.restarts)
-            column.extend(piece)
+            column.extend(piece, read_share)
             self._changed_tags.add(tag)
 
     def _problem(self, offset: int | None, kind: str, detail: str) -> ReadProblem:

@@ -103,7 +103,7 @@ class Decoder:
             return None
 
     def _decode_alike(self, rows: Rows, payload: bytes, layout: Layout, into: Decoded) -> None:
-        right = checksums_right(rows, payload, layout)
+        right = checksums_right(rows, payload)
         into.damaged += [(offset, rows.size) for offset in rows.offsets[~right].tolist()]
         into.add(decode(rows.chosen(right), layout))
 
