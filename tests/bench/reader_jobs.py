@@ -301,8 +301,12 @@ def many_ours(workers: int) -> Loader:
     from monitor.settings import Settings
     from monitor.sources.runs import RunFinder
 
+    held: list[RunReader] = []  # as a page holds them, so that memory can be compared
+
     def row(path: str) -> tuple[float | None, str, dict[str, float]]:
-        scalars, now, settings = RunReader(path).refresh(), time.time(), Settings()
+        reader = RunReader(path)
+        held.append(reader)
+        scalars, now, settings = reader.refresh(), time.time(), Settings()
         roles = choose_roles(scalars.series)
         progress = progress_of(scalars, roles, Configuration(), settings, now)
         last = {tag: float(points.value[-1]) for tag, points in scalars.series.items()}

@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -84,10 +84,10 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Server]]:
         server.process.wait(timeout=20)
 
 
-def start_server(log: Path, arguments: tuple[str, ...]) -> Server:
-    """Start the page on a free port and return when it answers."""
+def start_server(log: Path, arguments: Sequence[str], script: Path = PROJECT / "streamlit_app.py") -> Server:
+    """Start the page, or another script, on a free port and return when it answers."""
     port = _free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "streamlit_app.py", "--server.port", str(port)]
+    command = [sys.executable, "-m", "streamlit", "run", str(script), "--server.port", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(
             [*command, "--", *arguments],
