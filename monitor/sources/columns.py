@@ -21,6 +21,9 @@ from monitor.sources.wire import Layout, Slot
 
 _CRC32C_POLYNOMIAL = 0x82F63B78  # reflected; source: RFC 3720, appendix B.4
 _EFFECT_ROWS = 128  # tables are made for payloads of this many bytes, or a multiple
+_FOLD = np.uint64(0x9E3779B97F4A7C15)  # odd, its bits spread evenly: 2^64 divided by the golden ratio
+_FEW_ROWS = 2048  # below, one operation on a table is faster than many on its columns
+_LONG_COLUMN = 10_000
 _GROWTH = 8  # a growing column keeps an eighth of its length to spare
 
 Mask = npt.NDArray[np.bool_]
@@ -51,6 +54,11 @@ class Rows:
         """Return the field at byte `at` of each payload as a strided view, shape ``(count,)``."""
         return np.ndarray((self.count,), dtype, self.buffer, self.start + at, (self.stride,))
 
+    @property
+    def table(self) -> Bytes:
+        """The payloads as a strided view, shape ``(count, size)``."""
+        return np.ndarray((self.count, self.size), np.uint8, self.buffer, self.start, (self.stride, 1))
+
     def payload(self, row: int) -> bytes:
         """Return one payload."""
         begin = self.start + row * self.stride
@@ -80,7 +88,7 @@ def gather(array: Bytes, starts: Offsets, size: int, base: int) -> Rows:
         base: Offset of the buffer in its file.
     """
     width = size + 4
-    windows = np.lib.stride_tricks.sliding_window_view(array, width)
+    windows: Bytes = np.ndarray((len(array) - width + 1, width), np.uint8, array, 0, (1, 1))
     table = windows[starts + HEADER_BYTES]
     return Rows(table.reshape(-1), 0, width, len(starts), size, starts + base)
 
@@ -99,40 +107,71 @@ class Piece:
     value: Floats
 
 
-def matching(rows: Rows, payload: bytes, layout: Layout) -> Mask:
-    """Return which rows have the layout of `payload`, whatever their figures and tags, shape ``(count,)``."""
-    free = _free_bits(layout, rows.size)
-    alike = np.ones(rows.count, np.bool_)
-    model = np.frombuffer(payload, np.uint8) & ~free
+@dataclass(frozen=True, slots=True, eq=False)
+class Model:
+    """One record that others are compared with.
+
+    Args:
+        payload: Its content.
+        layout: Where its figures lie.
+        array: The content as bytes, shape ``(size,)``.
+        fixed: The bits of it that are the same in all records of the layout, shape ``(size,)``.
+    """
+
+    payload: bytes
+    layout: Layout
+    array: Bytes
+    fixed: Bytes
+
+    @staticmethod
+    def of(payload: bytes, layout: Layout) -> "Model":
+        """Return the model that a payload makes."""
+        return Model(payload, layout, np.frombuffer(payload, np.uint8), ~_free_bits(layout, len(payload)))
+
+
+def changed_bits(rows: Rows, model: Model) -> Bytes:
+    """Return in which bits any row differs from a model of the same size, shape ``(size,)``."""
+    if rows.count < _FEW_ROWS:
+        few: Bytes = np.bitwise_or.reduce(rows.table ^ model.array, axis=0)
+        return few
+    changed = np.zeros(rows.size, np.uint8)
     for at, width in _words(rows.size):
-        kept = (~free[at : at + width]).view(f"<u{width}")[0]
-        if kept:
-            wanted = model[at : at + width].view(f"<u{width}")[0]
-            alike &= (rows.field(at, f"<u{width}") & kept) == wanted
+        words = rows.field(at, f"<u{width}") ^ model.array[at : at + width].view(f"<u{width}")[0]
+        changed[at : at + width] |= np.frombuffer(np.bitwise_or.reduce(words).tobytes(), np.uint8)
+    return changed
+
+
+def matching(rows: Rows, model: Model, changed: Bytes) -> Mask | None:
+    """Return which rows have the layout of a model, whatever their figures and tags, shape ``(count,)``.
+
+    Returns:
+        None when all do, which is the usual case and the quick one.
+    """
+    if not (changed & model.fixed).any():
+        return None
+    unlike = (rows.table ^ model.array) & model.fixed
+    alike: Mask = np.bitwise_or.reduce(unlike, axis=1) == 0
     return alike
 
 
-def checksums_right(rows: Rows, payload: bytes) -> Mask:
-    """Return which rows, all of the size of `payload`, have the right payload checksum, shape ``(count,)``."""
-    crc = np.full(rows.count, int(google_crc32c.value(payload)), np.uint32)
-    model = np.frombuffer(payload, np.uint8)
-    effects = _effects(-(-rows.size // _EFFECT_ROWS) * _EFFECT_ROWS)
-    for at in _varying(rows, model):
-        # An index of one byte cannot leave the table; "wrap" saves the check.
-        crc ^= effects[rows.size - 1 - at].take(rows.field(at, "u1") ^ model[at], mode="wrap")
+def checksums_right(rows: Rows, model: Model, changed: Bytes) -> Mask:
+    """Return which rows, all of the layout of a model, have the right payload checksum, shape ``(count,)``.
+
+    Only the bytes that differ from the model's anywhere are looked up: most do not, those of a tag, say.
+    """
+    varying = np.flatnonzero(changed)
+    effects = _effects(-(-rows.size // _EFFECT_ROWS) * _EFFECT_ROWS)[rows.size - 1 - varying]
+    crc = np.full(rows.count, int(google_crc32c.value(model.payload)), np.uint32)
+    if rows.count < _FEW_ROWS:
+        changes = (rows.table ^ model.array)[:, varying]
+        crc ^= np.bitwise_xor.reduce(effects[np.arange(len(varying)), changes], axis=1)
+    else:
+        for effect, at in zip(effects, varying.tolist(), strict=True):
+            # An index of one byte cannot leave the table; "wrap" saves the check.
+            crc ^= effect.take(rows.field(at, "u1") ^ model.array[at], mode="wrap")
     stored = rows.field(rows.size, "<u4").astype(np.uint32)
     right: Mask = unmasked(stored) == crc
     return right
-
-
-def _varying(rows: Rows, model: Bytes) -> list[int]:
-    """Return the places of the bytes that differ from the model's in any row; most do not: those of a tag, say."""
-    found: set[int] = set()
-    for at, width in _words(rows.size):
-        changes = rows.field(at, f"<u{width}") ^ model[at : at + width].view(f"<u{width}")[0]
-        changed = np.bitwise_or.reduce(changes)
-        found.update(at + index for index, byte in enumerate(int(changed).to_bytes(width, "little")) if byte)
-    return sorted(found)
 
 
 def decode(rows: Rows, layout: Layout) -> list[Piece]:
@@ -144,6 +183,11 @@ def decode(rows: Rows, layout: Layout) -> list[Piece]:
         value = rows.field(slot.value_start, slot.dtype).astype(np.float64)
         pieces += _by_tag(rows, slot, step, wall_time.astype(np.float64, copy=False), value)
     return pieces
+
+
+def fixed_bits(layout: Layout, size: int) -> int:
+    """Return which bits of a payload, as one little-endian number, are the same in all records of a layout."""
+    return int.from_bytes((~_free_bits(layout, size)).tobytes(), "little")
 
 
 def _free_bits(layout: Layout, size: int) -> Bytes:
@@ -196,31 +240,34 @@ def _steps(rows: Rows, layout: Layout) -> Steps:
 def _by_tag(rows: Rows, slot: Slot, step: Steps, wall_time: Floats, value: Floats) -> list[Piece]:
     """Split the points of one slot by the tag that each row names."""
     first = rows.payload(0)[slot.tag_start : slot.tag_end]
-    words = _words(len(first)) if first else []
-    tags = [rows.field(slot.tag_start + at, f"<u{width}") for at, width in words]
-    if all(bool((words == words[0]).all()) for words in tags):
+    places = _words(len(first)) if first else []
+    words = [rows.field(slot.tag_start + at, f"<u{width}") for at, width in places]
+    if all(bool((word == word[0]).all()) for word in words):
         return [Piece(first, rows.offsets, step, wall_time, value)]
     pieces = []
-    for chosen in _groups(tags, rows.count):
+    for chosen in _groups(words):
         tag = rows.payload(int(chosen[0]))[slot.tag_start : slot.tag_end]
         pieces.append(Piece(tag, rows.offsets[chosen], step[chosen], wall_time[chosen], value[chosen]))
     return pieces
 
 
-def _groups(words: list[npt.NDArray[np.generic]], count: int) -> list[npt.NDArray[np.intp]]:
+def _groups(words: list[npt.NDArray[np.generic]]) -> list[npt.NDArray[np.intp]]:
     """Return the rows of each distinct combination of `words`, rows in order.
 
-    Rows are grouped exactly: the words are folded one after the other into a number per distinct combination.
+    The words of a row are folded into one number, by which the rows are sorted; neighbours that differ in any word
+    begin a new group, so that two combinations with the same number are still told apart as long as they do not
+    alternate, and the odd one that does only makes one more group of the same tag.
     """
-    import pandas as pd  # slow to import, and only files without a steady order of tags need it
-
-    codes = np.zeros(count, np.int64)
+    folded = np.zeros(len(words[0]), np.uint64)
     for word in words:
-        word_codes, distinct = pd.factorize(np.ascontiguousarray(word))
-        codes, _ = pd.factorize(codes * len(distinct) + word_codes)
-    order = np.argsort(codes, kind="stable")
-    cuts = np.flatnonzero(np.diff(codes[order])) + 1
-    return np.split(order, cuts)
+        folded = (folded ^ word.astype(np.uint64)) * _FOLD
+        folded ^= folded >> np.uint64(29)
+    order = np.argsort(folded, kind="stable")
+    begins = np.zeros(len(order), np.bool_)
+    for word in words:
+        ordered = word[order]
+        begins[1:] |= ordered[1:] != ordered[:-1]
+    return np.split(order, np.flatnonzero(begins))
 
 
 class Column:
@@ -261,6 +308,8 @@ class Column:
 
     def sessions(self, first: int) -> Sessions:
         """Return the sessions of the points, shape ``(n_points,)``, when the file begins in session `first`."""
+        if not self.session_rows and self._count > _LONG_COLUMN:  # costs the same whatever the length
+            return np.broadcast_to(np.int16(min(first, MAX_SESSION)), self._count)
         sessions = np.full(self._count, min(first, MAX_SESSION), np.int16)
         for row, number in self.session_rows:
             sessions[row:] = min(first + number, MAX_SESSION)

@@ -10,7 +10,6 @@ Files are opened for reading only and never mapped into memory: a mapped file th
 
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from monitor.sources.framing import (
     LARGEST_RECORD_BYTES,
     Bytes,
     Framer,
+    Offsets,
     Stretch,
     find_next_header,
 )
@@ -33,6 +33,8 @@ from monitor.sources.sessions import Restart, Restarts, mark_sessions
 BLOCK_BYTES = 8 << 20
 HEAD_BYTES = 4096  # what a cheap look at a file reads
 IDENTITY_BYTES = 48  # the head of a file that tells whether it is still the same one
+LONG_PERIOD = 1024  # repeats from which on the records of a period are read where they lie
+LARGE_GROUP = 40  # records of one size from which on they are decoded together
 MOST_PROBLEMS = 100  # listed per file; further damage is counted in the last one
 
 
@@ -295,10 +297,7 @@ class EventFile:
     def _keep(self, array: Bytes, stretches: list[Stretch], base: int, read_share: float) -> None:
         """Decode stretches of records and append their points to the columns."""
         seen, decoded = self._seen, Decoded()
-        for stretch in stretches:
-            for rows in _rows(array, stretch, base):
-                seen.decoder.decode(rows, decoded)
-        seen.decoder.settle(decoded)
+        _decode(seen.decoder, array, stretches, base, decoded)
         for offset, size in sorted(decoded.damaged):
             detail = f"The checksum of a record of {size:,} bytes is wrong; it was left out."
             self._add_problem(self._problem(offset, "damaged_record", detail))
@@ -356,10 +355,7 @@ def first_tag(path: str) -> str | None:
         return None
     array = np.frombuffer(head, np.uint8)
     decoded, decoder = Decoded(), Decoder()
-    for stretch in Framer().scan(array, 0, len(head)).stretches if head else []:
-        for rows in _rows(array, stretch, 0):
-            decoder.decode(rows, decoded)
-    decoder.settle(decoded)
+    _decode(decoder, array, Framer().scan(array, 0, len(head)).stretches if head else [], 0, decoded)
     points = decoded.by_tag()
     return min(points, key=lambda tag: int(points[tag].offsets[0])) if points else None
 
@@ -371,15 +367,34 @@ def _missing(tail: bytes) -> int:
     return int.from_bytes(tail[:8], "little") + FRAME_BYTES - len(tail)
 
 
-def _rows(array: Bytes, stretch: Stretch, base: int) -> Iterator[Rows]:
-    """Yield the records of a stretch as rows of one size."""
-    if stretch.repeats > 1:
+def _decode(decoder: Decoder, array: Bytes, stretches: list[Stretch], base: int, into: Decoded) -> None:
+    """Decode the records of a block.
+
+    Those of a long period are read where they lie. All others are taken together, whatever stretch they belong to,
+    and grouped by size: a few large groups are read much faster than many small ones.
+    """
+    long = [stretch for stretch in stretches if stretch.repeats >= LONG_PERIOD]
+    for stretch in long:
         steps = np.arange(stretch.repeats, dtype=np.int64) * stretch.stride
         for start, size in zip(stretch.starts.tolist(), stretch.sizes.tolist(), strict=True):
-            yield Rows(array, start + HEADER_BYTES, stretch.stride, stretch.repeats, size, base + start + steps)
-        return
-    order = np.argsort(stretch.sizes, kind="stable")
-    cuts = np.flatnonzero(np.diff(stretch.sizes[order])) + 1
-    for group in np.split(order, cuts):
-        if len(group):
-            yield gather(array, stretch.starts[group], int(stretch.sizes[group[0]]), base)
+            where = base + start + steps
+            decoder.decode(Rows(array, start + HEADER_BYTES, stretch.stride, stretch.repeats, size, where), into)
+    starts, sizes = _all_records([stretch for stretch in stretches if stretch.repeats < LONG_PERIOD])
+    order = np.argsort(sizes, kind="stable")
+    for group in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
+        if len(group) < LARGE_GROUP:
+            decoder.decode_singly(array.data, starts[group].tolist(), base, into)
+        else:
+            decoder.decode(gather(array, starts[group], int(sizes[group[0]]), base), into)
+    decoder.settle(into)
+
+
+def _all_records(stretches: list[Stretch]) -> tuple[Offsets, Offsets]:
+    """Return the starts and payload sizes of all records of some stretches, shapes ``(n_records,)``."""
+    starts = [np.empty(0, np.int64)]
+    sizes = [np.empty(0, np.int64)]
+    for stretch in stretches:
+        steps = np.arange(stretch.repeats, dtype=np.int64) * stretch.stride
+        starts.append((steps[:, None] + stretch.starts).reshape(-1))
+        sizes.append(np.tile(stretch.sizes, stretch.repeats))
+    return np.concatenate(starts), np.concatenate(sizes)

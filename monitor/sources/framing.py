@@ -24,9 +24,13 @@ LARGEST_RECORD_BYTES = 256 << 20  # a larger one holds media or a graph; it is p
 
 _FIRST_LOOK = 32  # records followed one by one before a period is looked for
 _LAST_LOOK = 8192
+_WORTHWHILE = 1024  # records that a prediction has to save from being followed one by one
 _FEWEST_REPEATS = 4
+_MOST_PERIODS = 16  # candidates that are compared in one look
 _FIRST_CHUNK = 64  # repeats verified at first; grows, so that a period that ends at once costs little
-_TAIL = slice(-12, -5)  # bytes of a payload that hold the end of the tag in a plain scalar
+
+unpack_header = struct.Struct("<QI").unpack_from
+unpack_crc = struct.Struct("<I").unpack_from
 
 Bytes = npt.NDArray[np.uint8]
 Offsets = npt.NDArray[np.int64]
@@ -77,7 +81,7 @@ def unmasked(masked: npt.NDArray[np.uint32]) -> npt.NDArray[np.uint32]:
 def payload_is_right(buffer: memoryview, start: int, size: int) -> bool:
     """Return whether the checksum of one whole record's payload is right."""
     begin = start + HEADER_BYTES
-    (stored,) = struct.unpack_from("<I", buffer, begin + size)
+    (stored,) = unpack_crc(buffer, begin + size)
     return masked_crc(bytes(buffer[begin : begin + size])) == int(stored)
 
 
@@ -90,25 +94,23 @@ class Framer:
     def scan(self, array: Bytes, start: int, end: int) -> Scan:
         """Return the whole records in ``array[start:end]``; stops at the first that is incomplete or damaged."""
         found = Scan(stop=start)
-        view = array.data
         look = _FIRST_LOOK
         while True:
-            starts, stop, ended, damaged = self._follow(view, found.stop, end, look)
+            starts, stop, ended, damaged = self._follow(array.data, found.stop, end, look)
+            offsets = np.array(starts, np.int64)
+            sizes = np.diff(offsets, append=stop) - FRAME_BYTES
             if starts:
-                offsets = np.array(starts, np.int64)
-                sizes = np.diff(offsets, append=stop) - FRAME_BYTES
                 found.stretches.append(Stretch(offsets, sizes))
             found.stop, found.damaged = stop, damaged
             if ended:
                 return found
-            period = _period(view, starts, stop)
+            period = _period(sizes)
             repeated = self._predict(array, stop, end, sizes[-period:]) if period else None
-            if repeated is None:
-                look = min(look * 2, _LAST_LOOK)
-                continue
-            found.stretches.append(repeated)
-            found.stop = stop + repeated.stride * repeated.repeats
-            look = max(_FIRST_LOOK, 2 * period + 2)
+            if repeated is not None:
+                found.stretches.append(repeated)
+                found.stop = stop + repeated.stride * repeated.repeats
+            pays = repeated is not None and repeated.repeats * period >= _WORTHWHILE
+            look = max(_FIRST_LOOK, 2 * period + 2) if pays else min(look * 2, _LAST_LOOK)
 
     def header_is_right(self, size: int, crc: int) -> bool:
         """Return whether a header's checksum belongs to its size and the size is possible at all."""
@@ -127,12 +129,11 @@ class Framer:
             is because of damage.
         """
         starts: list[int] = []
-        unpack = struct.Struct("<QI").unpack_from
         known = self._size_crc
         while len(starts) < limit:
             if at + HEADER_BYTES > end:
                 return starts, at, True, False
-            size, crc = unpack(view, at)
+            size, crc = unpack_header(view, at)
             if known.get(size) != crc and not self.header_is_right(size, crc):
                 return starts, at, True, True
             behind = at + FRAME_BYTES + size
@@ -210,18 +211,10 @@ def _candidates(framer: Framer, array: Bytes, start: int, end: int) -> Iterator[
             yield start + place, size
 
 
-def _period(view: memoryview, starts: list[int], stop: int) -> int:
-    """Return the shortest period of the newest records, 0 without one.
-
-    Two records count as alike when they have the same size and the same end of the tag.
-    """
-    ends = [*starts[1:], stop]
-    keys = [
-        (end - start, bytes(view[start + HEADER_BYTES : end - 4][_TAIL]))
-        for start, end in zip(starts, ends, strict=True)
-    ]
-    newest = keys[-1]
-    for period in range(1, len(keys) // 2 + 1):
-        if keys[-1 - period] == newest and keys[-period:] == keys[-2 * period : -period]:
-            return period
+def _period(sizes: Offsets) -> int:
+    """Return the shortest period of the newest records' sizes, 0 without one."""
+    candidates = len(sizes) - 1 - np.flatnonzero(sizes[:-1] == sizes[-1])[::-1]
+    for period in candidates[:_MOST_PERIODS].tolist():
+        if 2 * period <= len(sizes) and np.array_equal(sizes[-period:], sizes[-2 * period : -period]):
+            return int(period)
     return 0

@@ -1,16 +1,17 @@
 """Records of one size → points by tag, damage, and the records that hold something else than scalars."""
 
 from dataclasses import dataclass, field
+from operator import itemgetter
 
 import numpy as np
 
-from monitor.sources.columns import Piece, Rows, checksums_right, decode, matching
-from monitor.sources.framing import FRAME_BYTES, masked_crc
+from monitor.sources.columns import Model, Piece, Rows, changed_bits, checksums_right, decode, fixed_bits, matching
+from monitor.sources.framing import FRAME_BYTES, HEADER_BYTES, Bytes, masked_crc, unpack_crc, unpack_header
 from monitor.sources.wire import Layout, WireError, read_layout, read_step, read_value, read_wall_time
 
 KEPT_PLUGINS = ("text", "hparams")  # what `extras` reads
 
-_FEWEST_ROWS = 8  # below, records are decoded one by one
+_FEWEST_ROWS = 40  # below, one by one is faster
 _MOST_LAYOUTS = 32  # tried on the records of one size before the rest is decoded one by one
 _WIDEST_ROW = 4096  # bytes; larger payloads are decoded one by one
 
@@ -30,12 +31,16 @@ class Kept:
     plugin: str
 
 
+Single = tuple[int, int, float, float]
+
+
 @dataclass(slots=True)
 class Decoded:
     """What the records of one block hold.
 
     Args:
         pieces: Tag → its points, in pieces each of which is in the order of the file.
+        singles: Tag → points that were decoded one by one: offset, step, wall time, value.
         damaged: Offset and payload size of the records whose content is damaged.
         kept: The records with text or hyper-parameters.
         first_event: Time of the earliest event, inf without one.
@@ -43,6 +48,7 @@ class Decoded:
     """
 
     pieces: dict[bytes, list[Piece]] = field(default_factory=dict)
+    singles: dict[bytes, list[Single]] = field(default_factory=dict)
     damaged: list[tuple[int, int]] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     doubtful: list[tuple[int, bytes]] = field(default_factory=list)
@@ -63,15 +69,19 @@ class Decoded:
 
     def by_tag(self) -> dict[str, Piece]:
         """Return the points of each tag in the order of the file; empty ones are left out."""
+        for tag, singles in self.singles.items():
+            self.pieces.setdefault(tag, []).append(_piece(tag, singles))
+        self.singles.clear()
         joined = {tag: _joined(pieces) for tag, pieces in self.pieces.items()}
         return {tag.decode("utf-8", "replace"): piece for tag, piece in joined.items() if len(piece.step)}
 
 
 class Decoder:
-    """Decodes the records of one file; remembers which tags were said to be scalars."""
+    """Decodes the records of one file; remembers the layouts it has met and which tags were said to be scalars."""
 
     def __init__(self) -> None:
         self._scalar_tags: set[bytes] = set()
+        self._layouts: dict[int, list[_Known]] = {}
 
     def decode(self, rows: Rows, into: Decoded) -> None:
         """Add what rows of one size hold, whatever their layouts."""
@@ -81,31 +91,27 @@ class Decoder:
             payload = rows.payload(0)
             layout = self._layout(payload, rows.checksum(0))
             if layout is None or not layout.repeats:
-                self._decode_one(rows, 0, into)
+                self._decode_one(payload, rows.checksum(0), int(rows.offsets[0]), into)
                 rest = np.arange(rows.count) > 0
             else:
-                alike = matching(rows, payload, layout)
-                self._decode_alike(rows.chosen(alike), payload, layout, into)
+                model = Model.of(payload, layout)
+                changed = changed_bits(rows, model)
+                alike = matching(rows, model, changed)
+                if alike is None:
+                    self._decode_alike(rows, model, changed, into)
+                    return
+                self._decode_alike(rows.chosen(alike), model, changed, into)
                 rest = ~alike
-            if not rest.any():
-                return
             rows = rows.chosen(rest)
         for row in range(rows.count):
-            self._decode_one(rows, row, into)
+            self._decode_one(rows.payload(row), rows.checksum(row), int(rows.offsets[row]), into)
 
-    def _layout(self, payload: bytes, checksum: int) -> Layout | None:
-        """Return where the figures of a payload lie, None when it is damaged."""
-        if masked_crc(payload) != checksum:
-            return None
-        try:
-            return read_layout(payload, self._scalar_tags)
-        except WireError:  # the checksum is right: it was never an event
-            return None
-
-    def _decode_alike(self, rows: Rows, payload: bytes, layout: Layout, into: Decoded) -> None:
-        right = checksums_right(rows, payload)
-        into.damaged += [(offset, rows.size) for offset in rows.offsets[~right].tolist()]
-        into.add(decode(rows.chosen(right), layout))
+    def decode_singly(self, buffer: memoryview, starts: list[int], base: int, into: Decoded) -> None:
+        """Add what the records that begin at these places of a buffer hold, one by one."""
+        for start in starts:
+            size, _, begin = *unpack_header(buffer, start), start + HEADER_BYTES
+            payload = bytes(buffer[begin : begin + size])
+            self._decode_one(payload, unpack_crc(buffer, begin + size)[0], base + start, into)
 
     def settle(self, into: Decoded) -> None:
         """Decode the records that waited; to be called when all records of a block were seen."""
@@ -113,11 +119,33 @@ class Decoder:
             self._add(payload, offset, read_layout(payload, self._scalar_tags), into)
         into.doubtful.clear()
 
-    def _decode_one(self, rows: Rows, row: int, into: Decoded) -> None:
-        payload, offset = rows.payload(row), int(rows.offsets[row])
-        layout = self._layout(payload, rows.checksum(row))
+    def _layout(self, payload: bytes, checksum: int) -> Layout | None:
+        """Return where the figures of a payload lie, None when it is damaged."""
+        if masked_crc(payload) != checksum:
+            return None
+        known = self._layouts.setdefault(len(payload), [])
+        bits = int.from_bytes(payload, "little")
+        for one in known:
+            if bits & one.fixed == one.model:
+                return one.layout
+        try:
+            layout = read_layout(payload, self._scalar_tags)
+        except WireError:  # the checksum is right: it was never an event
+            return None
+        if layout.repeats and len(known) < _MOST_LAYOUTS:
+            fixed = fixed_bits(layout, len(payload))
+            known.append(_Known(layout, fixed, bits & fixed))
+        return layout
+
+    def _decode_alike(self, rows: Rows, model: Model, changed: Bytes, into: Decoded) -> None:
+        right = checksums_right(rows, model, changed)
+        into.damaged += [(offset, rows.size) for offset in rows.offsets[~right].tolist()]
+        into.add(decode(rows.chosen(right), model.layout))
+
+    def _decode_one(self, payload: bytes, checksum: int, offset: int, into: Decoded) -> None:
+        layout = self._layout(payload, checksum)
         if layout is None:
-            into.damaged.append((offset, rows.size))
+            into.damaged.append((offset, len(payload)))
         elif layout.doubtful:
             into.doubtful.append((offset, payload))
         else:
@@ -131,14 +159,35 @@ class Decoder:
             into.kept.append(Kept(offset, len(payload) + FRAME_BYTES, plugin))
         for slot in layout.slots:
             tag = payload[slot.tag_start : slot.tag_end]
-            piece = Piece(
-                tag,
-                np.array([offset], np.int64),
-                np.array([step], np.int64),
-                np.array([wall_time], np.float64),
-                np.array([read_value(payload, slot)], np.float64),
-            )
-            into.pieces.setdefault(tag, []).append(piece)
+            into.singles.setdefault(tag, []).append((offset, step, wall_time, read_value(payload, slot)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """A layout that other records may have.
+
+    Args:
+        layout: Where the figures lie.
+        fixed: The bits of a payload, as one little-endian number, that belong to the layout.
+        model: What they are.
+    """
+
+    layout: Layout
+    fixed: int
+    model: int
+
+
+def _piece(tag: bytes, singles: list[Single]) -> Piece:
+    """Return points that were decoded one by one as columns, in the order of the file."""
+    singles.sort(key=itemgetter(0))
+    offset, step, wall_time, value = zip(*singles, strict=True)
+    return Piece(
+        tag,
+        np.array(offset, np.int64),
+        np.array(step, np.int64),
+        np.array(wall_time, np.float64),
+        np.array(value, np.float64),
+    )
 
 
 def _joined(pieces: list[Piece]) -> Piece:
