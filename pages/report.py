@@ -13,8 +13,7 @@ def draw_report(watch: LogWatch, names: list[str]) -> None:
         return
     text = panels.build_report(watch, statuses)
     frame.offer_download(text, names)
-    with st.container(border=True, key="preview"):
-        st.markdown(text)
+    panels.draw_preview(text)
 
 
 frame.open_page("Report")

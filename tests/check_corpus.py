@@ -11,11 +11,12 @@ import os
 import struct
 import subprocess
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from tbparse import SummaryReader
 from tensorboard.backend.event_processing.event_file_loader import EventFileLoader
 from tensorboard.util import tensor_util
 
@@ -110,6 +111,27 @@ def scalar_faults(path: Path) -> tuple[int, list[str]]:
     return sum(len(series) for series in expected.values()), faults
 
 
+def tbparse_faults(path: Path) -> tuple[int, list[str]]:
+    """Return how many scalars of one file tbparse knows, and those of its series in which ours differ.
+
+    tbparse counts scalars written as tensors among the tensors, so its series are a part of ours.
+    """
+    parsed = SummaryReader(str(path), event_types={"scalars"}, extra_columns={"wall_time"}).scalars
+    if not len(parsed):
+        return 0, []
+    ours = read_scalars(str(path))
+    faults = []
+    for tag, rows in parsed.groupby("tag", sort=True):
+        bits = rows["value"].to_numpy("<f8").view("<u8").tolist()
+        theirs = Counter(zip(rows["step"].tolist(), bits, rows["wall_time"].tolist(), strict=True))
+        mine = Counter(
+            (step, int.from_bytes(value, "little"), wall_time) for step, value, wall_time in our_scalars(ours[tag])
+        )
+        if theirs != mine:
+            faults.append(f'series "{tag}": tbparse has {theirs.total()}, {(theirs - mine).total()} of them not here')
+    return len(parsed), faults
+
+
 def _order(scalar: Scalar) -> tuple[int, float, bytes]:
     step, bits, wall_time = scalar
     return step, wall_time, bits
@@ -135,15 +157,18 @@ def check(root: Path) -> int:
         faults += [f"{directory}: {fault}" for fault in status_faults(*answer)]
     for directory in directories[:: max(len(directories) // SUBPROCESSES, 1)][:SUBPROCESSES]:
         faults += [f"{directory} (process): {fault}" for fault in status_faults(*status_in_subprocess(directory))]
-    n_scalars = n_with_scalars = 0
+    n_scalars = n_with_scalars = n_tbparse = 0
     for path in files:
         count, differences = scalar_faults(path)
         n_scalars += count
         n_with_scalars += count > 0
-        faults += [f"{path}: {difference}" for difference in differences]
+        known, more = tbparse_faults(path)
+        n_tbparse += known
+        faults += [f"{path}: {difference}" for difference in differences + more]
     lines = [
         f"{len(directories):,} directories asked for their status; exit codes {dict(sorted(codes.items()))}",
         f"{len(files):,} event files read, {n_with_scalars:,} of them with scalars; {n_scalars:,} scalars compared",
+        f"{n_tbparse:,} of them known to tbparse as scalars and compared with it too",
         f"{len(faults):,} differences",
         *faults,
     ]

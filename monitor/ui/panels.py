@@ -799,6 +799,13 @@ def _value_text(value: ConfigValue) -> str:
 # --- reports -------------------------------------------------------------------------------------------------------
 
 
+def draw_preview(report: str) -> None:
+    """Draw a Markdown report as it will look; a table wider than the screen scrolls by itself."""
+    st.html("<style>.st-key-preview table { display: block; overflow-x: auto; }</style>")
+    with st.container(border=True, key="preview"):
+        st.markdown(report)
+
+
 def build_report(watch: LogWatch, statuses: Sequence[RunStatus]) -> str:
     """Return the Markdown report of one run or, for several, of their comparison."""
     made_at = time.time()

@@ -192,6 +192,16 @@ def test_the_report_that_is_downloaded_is_the_one_previewed(demo: Path, serve: S
     watched.assert_well()
 
 
+def test_tables_of_the_report_stay_within_its_frame_on_a_phone(demo: Path, serve: Serve, open_page: Open) -> None:
+    watched = open_page(f"{serve('--logdir', str(demo)).url}/report", width=390)
+    frame = watched.page.locator(".st-key-preview")
+    expect(frame.locator("table").first).to_be_visible()
+    box = frame.bounding_box()
+    tables = [table.bounding_box() for table in frame.locator("table").all()]
+    assert box is not None
+    assert all(table is not None and table["x"] + table["width"] <= box["x"] + box["width"] for table in tables)
+
+
 def test_the_comparison_draws_the_chosen_runs_and_names_a_winner(demo: Path, serve: Serve, open_page: Open) -> None:
     watched = open_page(f"{serve('--logdir', str(demo)).url}/run_comparison")
     expect(watched.page.locator("canvas").first).to_be_visible()
