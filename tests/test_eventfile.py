@@ -331,6 +331,8 @@ def test_a_file_without_scalars_is_told_apart(path: Path, content: bytes, expect
     file.refresh()
     assert not file.columns
     assert kinds(file) == expected
+    assert not file.refresh()
+    assert kinds(file) == expected
 
 
 # --- files that change under the reader ------------------------------------------------------------------------------

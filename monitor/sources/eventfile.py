@@ -156,7 +156,7 @@ class EventFile:
         try:
             status = self._file.stat()
             if (status.st_size, status.st_mtime_ns) == (self._identity.size, self._identity.modified_ns):
-                return self._note(None)
+                return False
             if not stat.S_ISREG(status.st_mode):
                 return self._note("unreadable", "It is not a regular file and was left alone.")
             descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
@@ -244,14 +244,14 @@ class EventFile:
         seen = self._seen
         carried = len(seen.tail)
         wanted = min(size - seen.position, max(BLOCK_BYTES, _missing(seen.tail)))
-        buffer = bytearray(carried + wanted)
-        buffer[:carried] = seen.tail
-        count = os.preadv(descriptor, [memoryview(buffer)[carried:]], seen.position)
+        buffer = np.empty(carried + wanted, np.uint8)
+        buffer[:carried] = np.frombuffer(seen.tail, np.uint8)
+        count = os.preadv(descriptor, [buffer.data[carried:]], seen.position)
         base, end = seen.position - carried, carried + count
         self.bytes_read += count
         seen.position += count
-        stop = self._consume(np.frombuffer(buffer, np.uint8), end, base)
-        seen.tail = bytes(memoryview(buffer)[stop:end])
+        stop = self._consume(buffer, end, base)
+        seen.tail = buffer[stop:end].tobytes()
         self._pass_over_oversized(size)
         return count > 0
 
