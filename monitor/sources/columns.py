@@ -160,7 +160,7 @@ def checksums_right(rows: Rows, model: Model, changed: Bytes) -> Mask:
     Only the bytes that differ from the model's anywhere are looked up: most do not, those of a tag, say.
     """
     varying = np.flatnonzero(changed)
-    effects = _effects(-(-rows.size // _EFFECT_ROWS) * _EFFECT_ROWS)[rows.size - 1 - varying]
+    effects = effects_of(rows.size)[rows.size - 1 - varying]
     crc = np.full(rows.count, int(google_crc32c.value(model.payload)), np.uint32)
     if rows.count < _FEW_ROWS:
         changes = (rows.table ^ model.array)[:, varying]
@@ -210,12 +210,16 @@ def _words(size: int) -> list[tuple[int, int]]:
     return [(at, width) for at in starts] + ([(size - width, width)] if size % width else [])
 
 
-@functools.lru_cache(maxsize=32)  # as many as payloads up to the widest row can ask for
-def _effects(length: int) -> Crcs:
-    """Return how a changed byte changes the CRC of what follows it, shape ``(length, 256)``.
+def effects_of(size: int) -> Crcs:
+    """Return how a changed byte of a payload of at most `size` bytes changes its CRC, shape ``(≥ size, 256)``.
 
     Row 0 is for the last byte of a payload, row 1 for the one before it, and so on.
     """
+    return _effects(-(-size // _EFFECT_ROWS) * _EFFECT_ROWS)
+
+
+@functools.lru_cache(maxsize=32)  # as many as payloads up to the widest row can ask for
+def _effects(length: int) -> Crcs:
     table = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         table = (table >> np.uint32(1)) ^ np.where(table & np.uint32(1), np.uint32(_CRC32C_POLYNOMIAL), np.uint32(0))

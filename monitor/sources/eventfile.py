@@ -34,6 +34,7 @@ BLOCK_BYTES = 8 << 20
 HEAD_BYTES = 4096  # what a cheap look at a file reads
 IDENTITY_BYTES = 48  # the head of a file that tells whether it is still the same one
 LONG_PERIOD = 1024  # repeats from which on the records of a period are read where they lie
+SHORT_PERIOD = 8  # repeats from which on a period is read as one record
 LARGE_GROUP = 40  # records of one size from which on they are decoded together
 MOST_PROBLEMS = 100  # listed per file; further damage is counted in the last one
 
@@ -370,7 +371,8 @@ def _missing(tail: bytes) -> int:
 def _decode(decoder: Decoder, array: Bytes, stretches: list[Stretch], base: int, into: Decoded) -> None:
     """Decode the records of a block.
 
-    Those of a long period are read where they lie. All others are taken together, whatever stretch they belong to,
+    Those of a long period are read where they lie, tag by tag; a shorter one as if it were one record. All others are
+    taken together, whatever stretch they belong to,
     and grouped by size: a few large groups are read much faster than many small ones.
     """
     long = [stretch for stretch in stretches if stretch.repeats >= LONG_PERIOD]
@@ -379,7 +381,13 @@ def _decode(decoder: Decoder, array: Bytes, stretches: list[Stretch], base: int,
         for start, size in zip(stretch.starts.tolist(), stretch.sizes.tolist(), strict=True):
             where = base + start + steps
             decoder.decode(Rows(array, start + HEADER_BYTES, stretch.stride, stretch.repeats, size, where), into)
-    starts, sizes = _all_records([stretch for stretch in stretches if stretch.repeats < LONG_PERIOD])
+    others = [
+        stretch
+        for stretch in stretches
+        if stretch.repeats < LONG_PERIOD
+        and not (stretch.repeats >= SHORT_PERIOD and decoder.decode_period(array, stretch, base, into))
+    ]
+    starts, sizes = _all_records(others)
     order = np.argsort(sizes, kind="stable")
     for group in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
         if len(group) < LARGE_GROUP:

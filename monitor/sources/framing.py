@@ -107,8 +107,8 @@ class Framer:
             period = _period(sizes)
             repeated = self._predict(array, stop, end, sizes[-period:]) if period else None
             if repeated is not None:
-                found.stretches.append(repeated)
                 found.stop = stop + repeated.stride * repeated.repeats
+                found.stretches[-1:] = _with_repeats_before(found.stretches[-1], repeated)
             pays = repeated is not None and repeated.repeats * period >= _WORTHWHILE
             look = max(_FIRST_LOOK, 2 * period + 2) if pays else min(look * 2, _LAST_LOOK)
 
@@ -209,6 +209,18 @@ def _candidates(framer: Framer, array: Bytes, start: int, end: int) -> Iterator[
     for place, size in zip(places[right].tolist(), sizes[right].tolist(), strict=True):
         if framer.header_is_right(size, int(crcs[np.searchsorted(places, place)])):
             yield start + place, size
+
+
+def _with_repeats_before(followed: Stretch, repeated: Stretch) -> list[Stretch]:
+    """Return a period with the repeats of it that were followed one by one, and in front of it what remains of them."""
+    period = len(repeated.sizes)
+    whole = followed.sizes[len(followed.sizes) % period :].reshape(-1, period)
+    alike = (whole == repeated.sizes).all(axis=1)[::-1]
+    before = len(alike) if alike.all() else int(np.argmin(alike))
+    rest = len(followed.sizes) - before * period
+    starts = repeated.starts - before * repeated.stride
+    longer = Stretch(starts, repeated.sizes, repeated.stride, repeated.repeats + before)
+    return [Stretch(followed.starts[:rest], followed.sizes[:rest]), longer] if rest else [longer]
 
 
 def _period(sizes: Offsets) -> int:

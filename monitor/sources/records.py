@@ -6,7 +6,8 @@ from operator import itemgetter
 import numpy as np
 
 from monitor.sources.columns import Model, Piece, Rows, changed_bits, checksums_right, decode, fixed_bits, matching
-from monitor.sources.framing import FRAME_BYTES, HEADER_BYTES, Bytes, masked_crc, unpack_crc, unpack_header
+from monitor.sources.framing import FRAME_BYTES, HEADER_BYTES, Bytes, Stretch, masked_crc, unpack_crc, unpack_header
+from monitor.sources.periods import Period, decode_period
 from monitor.sources.wire import Layout, WireError, read_layout, read_step, read_value, read_wall_time
 
 KEPT_PLUGINS = ("text", "hparams")  # what `extras` reads
@@ -106,6 +107,30 @@ class Decoder:
         for row in range(rows.count):
             self._decode_one(rows.payload(row), rows.checksum(row), int(rows.offsets[row]), into)
 
+    def decode_period(self, array: Bytes, stretch: Stretch, base: int, into: Decoded) -> bool:
+        """Add what the repeats of a period hold; return False when they have to be told apart one by one."""
+        period = self._period(array, stretch)
+        decoded = decode_period(array, stretch, base, period) if period is not None else None
+        if decoded is None:
+            return False
+        pieces, damaged = decoded
+        into.add(pieces)
+        sizes = dict(zip((base + stretch.starts).tolist(), stretch.sizes.tolist(), strict=True))
+        into.damaged += [(offset, sizes[_in_first(offset, base, stretch)]) for offset in damaged.tolist()]
+        return True
+
+    def _period(self, array: Bytes, stretch: Stretch) -> Period | None:
+        """Return what the first repeat of a stretch holds; None when it is more than plain scalars."""
+        models = []
+        for start, size in zip(stretch.starts.tolist(), stretch.sizes.tolist(), strict=True):
+            begin = start + HEADER_BYTES
+            payload = array[begin : begin + size].tobytes()
+            layout = self._layout(payload, unpack_crc(array.data, begin + size)[0])
+            if layout is None or not layout.repeats:
+                return None
+            models.append(Model.of(payload, layout))
+        return Period.of(tuple(models), stretch)
+
     def decode_singly(self, buffer: memoryview, starts: list[int], base: int, into: Decoded) -> None:
         """Add what the records that begin at these places of a buffer hold, one by one."""
         for start in starts:
@@ -160,6 +185,12 @@ class Decoder:
         for slot in layout.slots:
             tag = payload[slot.tag_start : slot.tag_end]
             into.singles.setdefault(tag, []).append((offset, step, wall_time, read_value(payload, slot)))
+
+
+def _in_first(offset: int, base: int, stretch: Stretch) -> int:
+    """Return where the record of the first repeat begins that stands for the one at `offset`."""
+    first = base + int(stretch.starts[0])
+    return first + (offset - first) % stretch.stride
 
 
 @dataclass(frozen=True, slots=True)
