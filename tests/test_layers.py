@@ -61,7 +61,8 @@ NEVER: dict[str, tuple[str, ...]] = {
 # source → the other sources it may import; every other pair is forbidden
 SOURCE_EDGES: dict[str, tuple[str, ...]] = {
     "columns": ("framing", "wire"),
-    "records": ("columns", "framing", "wire"),
+    "periods": ("columns", "framing"),
+    "records": ("columns", "framing", "periods", "wire"),
     "sessions": ("columns",),
     "eventfile": ("columns", "framing", "records", "sessions", "wire"),
     "layout": ("eventfile",),

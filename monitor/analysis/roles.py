@@ -10,6 +10,7 @@ Trainer, Keras, TF1 Estimator, Stable-Baselines3, CleanRL, tianshou, ML-Agents, 
 MAE, simpletransformers, MeshCNN) and their false friends, as met in public event files.
 """
 
+import functools
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -283,7 +284,15 @@ def choose_roles(series: Mapping[str, Points], overrides: Mapping[str, str] | No
     Raises:
         ValueError: An override names a role there is not.
     """
-    names = [_Name.of(tag) for tag in sorted(series)]
+    roles, rewarded = _automatic(frozenset(series))
+    wanted = {role: tag for role, tag in (overrides or {}).items() if tag in series}
+    return _override(roles, wanted, rewarded)
+
+
+@functools.lru_cache(maxsize=64)  # the runs of a log directory have the same few sets of tags
+def _automatic(tags: frozenset[str]) -> tuple[Roles, bool]:
+    """Return the roles by name alone, and whether the training is about a reward."""
+    names = [_Name.of(tag) for tag in sorted(tags)]
     names = [name for name in names if not _has(_HIDDEN, name.text)]
     rewarded = _is_reinforcement(names)
     roles = Roles(
@@ -295,10 +304,9 @@ def choose_roles(series: Mapping[str, Points], overrides: Mapping[str, str] | No
         throughput=_throughput(names),
         gradient_norm=_gradient_norm(names),
         scores=_scores(names),
-        framework=guess_framework(series),
+        framework=guess_framework(sorted(tags)),
     )
-    wanted = {role: tag for role, tag in (overrides or {}).items() if tag in series}
-    return _override(roles, wanted, rewarded)
+    return roles, rewarded
 
 
 def _is_reinforcement(names: list[_Name]) -> bool:
