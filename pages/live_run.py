@@ -37,7 +37,6 @@ with frame.reporting_errors():
     if runs.runs:
         view = frame.pick_live_view(watch, runs)
         st.fragment(draw_figures, run_every=view.refresh_seconds)(watch, view)
-        frame.let_figures_appear()
         st.fragment(draw_curves, run_every=view.refresh_seconds)(watch, view)
         panels.draw_roles_and_configuration(frame.read_status(watch, view.run))
     else:

@@ -5,6 +5,7 @@ The only module that knows these three libraries. No GPU and no driver is a stat
 """
 
 import math
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -238,7 +239,13 @@ def _within(seconds: float, read: Callable[[], Answer]) -> Answer | None:
 
 
 def _import_gputil() -> ModuleType | None:
-    """Return GPUtil, None where it cannot be imported: it needs distutils, gone from Python 3.12."""
+    """Return GPUtil, None where it would be of no use.
+
+    It asks the program nvidia-smi; without that its import, a quarter of a second, is saved. It needs distutils, which
+    left Python with 3.12.
+    """
+    if shutil.which("nvidia-smi") is None:
+        return None
     try:
         import GPUtil
     except ImportError:

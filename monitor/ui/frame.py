@@ -51,8 +51,6 @@ MIN_REFRESH_SECONDS = 1
 MAX_REFRESH_SECONDS = 60
 PRESELECTED_RUNS = 5
 MAX_COMPARED_RUNS = 32
-FIGURES_SHOWN: Final = "figures_shown"
-FIGURES_FIRST_SECONDS = 0.3
 DEMO_DIRECTORY: Final = "monitor-demo"
 
 
@@ -107,16 +105,6 @@ def reporting_errors(*, again: bool = False) -> Iterator[None]:
         if again:
             return
         st.error(f"{prose(error.message)}\n\n{prose(error.hint)}", icon=":material/error:")
-
-
-def let_figures_appear() -> None:
-    """Wait a moment, once per browser session, so that the figures are on the screen before the charts arrive.
-
-    What arrives together the browser draws together, and six charts take it a second longer than the figures.
-    """
-    if not st.session_state.get(FIGURES_SHOWN):
-        time.sleep(FIGURES_FIRST_SECONDS)
-        st.session_state[FIGURES_SHOWN] = True
 
 
 def time_zone() -> tzinfo:
