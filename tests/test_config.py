@@ -6,7 +6,7 @@ import os
 import time
 from collections import OrderedDict
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import pytest
 import yaml
@@ -231,7 +231,9 @@ def test_object_is_read_as_its_attributes(tmp_path):
 
 
 def test_path_is_read_as_its_parts(tmp_path):
-    assert read(tmp_path, yaml.dump({"out": PurePosixPath("a/b")})).values == {"out": "[a, b]"}
+    # As Python dumped paths up to 3.12; later ones are of one part.
+    dumped = "out: !!python/object/apply:pathlib.PurePosixPath\n- a\n- b\n"
+    assert read(tmp_path, dumped).values == {"out": "[a, b]"}
 
 
 def test_function_is_read_as_its_name(tmp_path):
