@@ -142,13 +142,16 @@ def _speed(progress: Progress) -> str:
     speed = progress.steps_per_second
     if speed is None:
         return UNKNOWN
+    unit = "epoch" if progress.steps_are_epochs else "step"
     if speed < 1:
-        return f"{format_duration(1 / speed if speed > 0 else None)} per step"
-    return f"{format_number(speed, 3)} steps per second"
+        return f"{format_duration(1 / speed if speed > 0 else None)} per {unit}"
+    return f"{format_number(speed, 3)} {unit}s per second"
 
 
 def _time_left(status: RunStatus, foreign: Foreign) -> str:
     progress = status.progress
+    if status.state.state in ("finished", "stalled"):
+        return f"{UNKNOWN} (the run is {status.state.state})"
     if progress.total_steps is None and progress.total_epochs is None:
         return f"{UNKNOWN} (the planned total is not known)"
     source = f" (total from {foreign(progress.total_source)})" if progress.total_source else ""

@@ -9,7 +9,7 @@ from monitor.analysis.compare import compare_runs
 from monitor.errors import ReportNotWritten
 from monitor.figures import bar, moment, saved_text, sparkline, sum_text
 from monitor.report import prose, render_comparison_report, render_report, write_report
-from monitor.schema import Checkpoint, Configuration, Health, Progress, Run, Scalars
+from monitor.schema import Checkpoint, Configuration, Health, Progress, Run, RunState, Scalars, State
 from monitor.settings import HealthSettings
 from tests.statuses import NOW, example_status, finding, metric, points
 
@@ -189,6 +189,21 @@ def test_sparkline(values: tuple[float, ...], line: str) -> None:
 )
 def test_bar_is_exact_to_an_eighth(share: float, text: str) -> None:
     assert bar(share, 4) == text
+
+
+@pytest.mark.parametrize(
+    ("first_epoch_step", "steps_per_second", "text"),
+    [(0, 0.1, "10 s per epoch"), (None, 0.1, "10 s per step"), (None, 4.0, "4 steps per second")],
+)
+def test_speed_is_told_in_what_the_run_counts(first_epoch_step: int | None, steps_per_second: float, text: str) -> None:
+    progress = Progress(first_epoch_step=first_epoch_step, steps_per_second=steps_per_second)
+    assert f"| Speed | {text} |" in render_report(example_status(progress=progress), made_at=NOW)
+
+
+@pytest.mark.parametrize("state", ["finished", "stalled"])
+def test_no_time_left_is_told_of_a_run_that_is_not_alive(state: State) -> None:
+    report = render_report(example_status(state=RunState(state, "It is over.")), made_at=NOW)
+    assert f"| Time left | – (the run is {state}) |" in report
 
 
 def test_steps_that_are_epochs_count_from_one() -> None:
