@@ -143,6 +143,19 @@ def test_vectors_texts_and_other_plugins_are_no_scalars(path: Path) -> None:
     assert {kept.plugin for kept in file.kept} == {"text", "hparams"}
 
 
+@pytest.mark.parametrize("n_steps", [1, 12, 300, 3000])
+@pytest.mark.parametrize("tags", [["loss"], ["a", "bb", "ccc"], ["tag1", "tag2", "tag3"]], ids=len)
+def test_the_times_of_the_first_and_the_last_event_are_those_of_all_tags(
+    path: Path, tags: list[str], n_steps: int
+) -> None:
+    times = iter(range(1, len(tags) * n_steps + 1))
+    rows = [(tag, step, 1.0, START_SECOND + next(times)) for step in range(n_steps) for tag in tags]
+    builders.write_scalars(path, rows)
+    file = EventFile(str(path))
+    file.refresh()
+    assert (file.first_event, file.last_event) == (START_SECOND, START_SECOND + len(tags) * n_steps)
+
+
 def test_files_larger_than_a_block_are_read_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     builders.write_scalars(path, [(tag, step, step) for step in range(3000) for tag in ("a", "bb", "ccc")])
     expected = table(read_scalars(str(path)))

@@ -44,6 +44,7 @@ class Decoded:
         singles: Tag → points that were decoded one by one: offset, step, wall time, value.
         damaged: Offset and payload size of the records whose content is damaged.
         kept: The records with text or hyper-parameters.
+        doubtful: Offset and payload of records that wait for another one to say whether they are scalars.
         first_event: Time of the earliest event, inf without one.
         last_event: Time of the latest event, -inf without one.
     """
@@ -59,9 +60,9 @@ class Decoded:
     def add(self, pieces: list[Piece]) -> None:
         """Add points and the times of their events."""
         for piece in pieces:
-            self.pieces.setdefault(piece.tag, []).append(piece)
-        if pieces:
-            self.add_times(float(np.nanmin(pieces[0].wall_time)), float(np.nanmax(pieces[0].wall_time)))
+            if len(piece.step):
+                self.pieces.setdefault(piece.tag, []).append(piece)
+                self.add_times(float(np.fmin.reduce(piece.wall_time)), float(np.fmax.reduce(piece.wall_time)))
 
     def add_times(self, earliest: float, latest: float) -> None:
         """Widen the range of event times."""
@@ -69,12 +70,11 @@ class Decoded:
         self.last_event = max(self.last_event, latest)
 
     def by_tag(self) -> dict[str, Piece]:
-        """Return the points of each tag in the order of the file; empty ones are left out."""
+        """Return the points of each tag in the order of the file."""
         for tag, singles in self.singles.items():
             self.pieces.setdefault(tag, []).append(_piece(tag, singles))
         self.singles.clear()
-        joined = {tag: _joined(pieces) for tag, pieces in self.pieces.items()}
-        return {tag.decode("utf-8", "replace"): piece for tag, piece in joined.items() if len(piece.step)}
+        return {tag.decode("utf-8", "replace"): _joined(pieces) for tag, pieces in self.pieces.items()}
 
 
 class Decoder:
