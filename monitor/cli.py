@@ -26,6 +26,7 @@ from monitor.figures import (
     Figure,
     Section,
     checkpoint_figures,
+    comparison_cells,
     finding_figures,
     health_figures,
     metric_figures,
@@ -53,7 +54,7 @@ from monitor.schema import (
 )
 from monitor.settings import Settings, log_directories, read_settings
 from monitor.status import SCHEMA_VERSION, RunStatus, status_json, strict_json
-from monitor.text import UNKNOWN, format_duration, format_number, format_step, format_time, plain, shorten_middle
+from monitor.text import UNKNOWN, format_time, plain, shorten_middle
 from monitor.watch import LogWatch, RunWatch
 
 if TYPE_CHECKING:
@@ -368,12 +369,7 @@ def _comparison_text(statuses: Sequence[RunStatus], tags: Sequence[str | None], 
             f"{number}",
             plain(row.run),
             UNKNOWN if tag is None else plain(tag),
-            format_number(row.best),
-            format_step(row.best_step),
-            format_number(row.last),
-            format_step(row.last_step),
-            format_step(row.n_points),
-            format_duration(row.duration_seconds),
+            *comparison_cells(row),
         )
         for number, (row, tag) in enumerate(zip(comparison.rows, tags, strict=True), 1)
     ]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from monitor.analysis.compare import RunRow
 from monitor.health import HealthPoint, score_sum
 from monitor.schema import (
     Band,
@@ -377,3 +378,15 @@ def problem_figures(problems: Sequence[ReadProblem]) -> tuple[Figure, ...]:
 def _place(problem: ReadProblem) -> str:
     path = plain(problem.path)
     return path if problem.offset is None else f"{path}, byte {format_step(problem.offset)}"
+
+
+def comparison_cells(row: RunRow) -> tuple[str, ...]:
+    """Return what a table of results tells of a run: best, its step, last, its step, points, duration."""
+    return (
+        format_number(row.best),
+        format_step(row.best_step),
+        format_number(row.last),
+        format_step(row.last_step),
+        format_step(row.n_points),
+        format_duration(row.duration_seconds),
+    )

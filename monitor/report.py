@@ -21,6 +21,7 @@ from monitor.figures import (
     VERDICT_WORDS,
     Figure,
     checkpoint_figures,
+    comparison_cells,
     finding_title,
     health_figures,
     moment,
@@ -39,7 +40,6 @@ from monitor.text import (
     code_span,
     format_bytes,
     format_change,
-    format_duration,
     format_learning_rate,
     format_number,
     format_percent,
@@ -343,15 +343,7 @@ def _comparison_table(comparison: Comparison) -> Lines:
 
 
 def _comparison_row(row: RunRow) -> Sequence[str]:
-    return (
-        table_cell(row.run),
-        format_number(row.best),
-        format_step(row.best_step),
-        format_number(row.last),
-        format_step(row.last_step),
-        format_step(row.n_points),
-        format_duration(row.duration_seconds),
-    )
+    return (table_cell(row.run), *comparison_cells(row))
 
 
 def _ranking(ranking: Sequence[str]) -> Lines:

@@ -156,6 +156,12 @@ def test_the_times_of_the_first_and_the_last_event_are_those_of_all_tags(
     assert (file.first_event, file.last_event) == (START_SECOND, START_SECOND + len(tags) * n_steps)
 
 
+def test_tags_that_are_no_text_are_kept_apart(path: Path) -> None:
+    values = [b"\x0a\x01" + tag + b"\x15\0\0\x80\x3f" for tag in (b"\xfe", b"\xff")]
+    path.write_bytes(file_header() + record(builders.event(START_SECOND, 1, values)))
+    assert {tag: len(points) for tag, points in read_scalars(str(path)).items()} == {"\\xfe": 1, "\\xff": 1}
+
+
 def test_files_larger_than_a_block_are_read_whole(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     builders.write_scalars(path, [(tag, step, step) for step in range(3000) for tag in ("a", "bb", "ccc")])
     expected = table(read_scalars(str(path)))

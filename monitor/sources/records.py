@@ -70,11 +70,11 @@ class Decoded:
         self.last_event = max(self.last_event, latest)
 
     def by_tag(self) -> dict[str, Piece]:
-        """Return the points of each tag in the order of the file."""
+        """Return the points of each tag in the order of the file; bytes that are no UTF-8 are spelled out."""
         for tag, singles in self.singles.items():
             self.pieces.setdefault(tag, []).append(_piece(tag, singles))
         self.singles.clear()
-        return {tag.decode("utf-8", "replace"): _joined(pieces) for tag, pieces in self.pieces.items()}
+        return {tag.decode("utf-8", "backslashreplace"): _joined(pieces) for tag, pieces in self.pieces.items()}
 
 
 class Decoder:

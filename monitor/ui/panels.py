@@ -13,7 +13,7 @@ from monitor.analysis.compare import Comparison, RunRow, compare_runs, config_di
 from monitor.analysis.roles import direction_of
 from monitor.analysis.series import axis_values, visible
 from monitor.charts import Curve, Style, XKind, YKind
-from monitor.figures import BAND_WORDS, VERDICT_WORDS, moment, saved_text, sum_text
+from monitor.figures import BAND_WORDS, VERDICT_WORDS, comparison_cells, moment, saved_text, sum_text
 from monitor.report import prose, render_comparison_report, render_report
 from monitor.schema import (
     SEVERITIES,
@@ -768,12 +768,8 @@ def _comparison_row(row: RunRow, place: dict[str, int]) -> dict[str, Any]:
     return {
         "place": place[row.run] + 1 if row.run in place else None,
         "run": plain(row.run),
-        "best": format_number(row.best),
-        "at step": format_step(row.best_step),
-        "last": format_number(row.last),
-        "at step ": format_step(row.last_step),
-        "points": format_step(row.n_points),
-        "duration": format_duration(row.duration_seconds),
+        # A table needs distinct names: the second step differs by a blank.
+        **dict(zip(("best", "at step", "last", "at step ", "points", "duration"), comparison_cells(row), strict=True)),
     }
 
 
