@@ -215,6 +215,7 @@ class Role(StrEnum):
     DURATION = "duration"
     THROUGHPUT = "throughput"
     GRADIENT_NORM = "gradient_norm"
+    LOSS_SCALE = "loss_scale"
     SCORE = "score"
 
 
@@ -250,6 +251,7 @@ class Roles:
     duration: RoleTag | None = None
     throughput: RoleTag | None = None
     gradient_norm: RoleTag | None = None
+    loss_scale: RoleTag | None = None
     scores: tuple[RoleTag, ...] = ()
     framework: str | None = None
 
@@ -495,14 +497,17 @@ class GpuSample:
     memory_used_bytes: int | None
     memory_total_bytes: int | None
     temperature_celsius: float | None
+    power_watts: float | None = None
+    power_limit_watts: float | None = None
+    slowdown_celsius: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One reading of this machine.
 
-    `gpu_note` is the sentence that explains an empty `gpus`; None when there are GPUs. `disk_free_bytes` is that of
-    the disk of the run.
+    `gpu_note` is the sentence that explains an empty `gpus`; None when there are GPUs. The disk is that of the run;
+    its rates are those since the reading before, over all disks of the machine.
     """
 
     wall_time: float
@@ -510,5 +515,10 @@ class Sample:
     memory_used_bytes: int | None = None
     memory_total_bytes: int | None = None
     disk_free_bytes: int | None = None
+    disk_total_bytes: int | None = None
+    swap_used_bytes: int | None = None
+    core_percents: tuple[float, ...] = ()
+    disk_read_bytes_per_second: float | None = None
+    disk_write_bytes_per_second: float | None = None
     gpus: tuple[GpuSample, ...] = ()
     gpu_note: str | None = None

@@ -24,6 +24,14 @@ from monitor.schema import (
 from monitor.text import iso_time
 
 SCHEMA_VERSION = 1
+GPU_KEYS = (
+    "index",
+    "name",
+    "utilization_percent",
+    "memory_used_bytes",
+    "memory_total_bytes",
+    "temperature_celsius",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -196,6 +204,6 @@ def _resources(sample: Sample) -> dict[str, Any]:
         "memory_used_bytes": sample.memory_used_bytes,
         "memory_total_bytes": sample.memory_total_bytes,
         "disk_free_bytes": sample.disk_free_bytes,
-        "gpus": [asdict(gpu) for gpu in sample.gpus],
+        "gpus": [{key: getattr(gpu, key) for key in GPU_KEYS} for gpu in sample.gpus],
         "gpu_note": sample.gpu_note,
     }

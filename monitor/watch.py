@@ -134,7 +134,7 @@ class RunWatch:
             sessions=scalars.sessions,
             samples=self._sampler.history(),
             checkpoints=beside.checkpoints,
-            first_epoch_step=progress.first_epoch_step,
+            progress=progress,
         )
         assessment = self._assessor(roles).assess(evidence, self._settings, now)
         return RunStatus(
@@ -307,7 +307,15 @@ def _told(problems: tuple[ReadProblem, ...], state: RunState) -> tuple[ReadProbl
 
 
 def _all_roles(roles: Roles) -> tuple[RoleTag, ...]:
-    single = (roles.loss, roles.learning_rate, roles.epoch, roles.duration, roles.throughput, roles.gradient_norm)
+    single = (
+        roles.loss,
+        roles.learning_rate,
+        roles.epoch,
+        roles.duration,
+        roles.throughput,
+        roles.gradient_norm,
+        roles.loss_scale,
+    )
     return tuple(role for role in single if role) + roles.validation + roles.scores
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.health import Evidence
-from monitor.schema import Checkpoints, GpuSample, Points, Roles, RoleTag, RunState, Sample, Session
+from monitor.schema import Checkpoints, GpuSample, Points, Progress, Roles, RoleTag, RunState, Sample, Session
 
 START = 1_700_000_000.0
 RUNNING = RunState("running", "The last event came 1 s ago; usually one comes every 1 s.")
@@ -33,6 +33,7 @@ def evidence_of(
     samples: tuple[Sample, ...] = (),
     checkpoints: Checkpoints | None = None,
     first_epoch_step: int | None = None,
+    total_steps: int | None = None,
 ) -> Evidence:
     """Return evidence with the series given; those left out are not logged."""
     given = {
@@ -61,7 +62,7 @@ def evidence_of(
         sessions=sessions,
         samples=samples,
         checkpoints=checkpoints or Checkpoints(),
-        first_epoch_step=first_epoch_step,
+        progress=Progress(first_epoch_step=first_epoch_step, total_steps=total_steps),
     )
 
 

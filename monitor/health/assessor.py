@@ -184,7 +184,7 @@ def _continues(before: Evidence, after: Evidence) -> bool:
     A point that arrived late, with a time before what was already judged, would have been known to a rule that had to
     do without it; so it starts the replay anew.
     """
-    if before.roles != after.roles or before.first_epoch_step != after.first_epoch_step:
+    if before.roles != after.roles or _plan(before) != _plan(after):
         return False
     tags = _judged_tags(before)
     times = [float(np.nanmax(points.wall_time)) for points in _series(before, tags) if len(points)]
@@ -193,9 +193,14 @@ def _continues(before: Evidence, after: Evidence) -> bool:
     return all(_extends(old, new, horizon) for old, new in pairs)
 
 
+def _plan(evidence: Evidence) -> tuple[int | None, ...]:
+    progress = evidence.progress
+    return progress.first_epoch_step, progress.total_steps, progress.total_epochs
+
+
 def _judged_tags(evidence: Evidence) -> tuple[str, ...]:
     roles = evidence.roles
-    single = (roles.loss, roles.learning_rate, roles.gradient_norm)
+    single = (roles.loss, roles.learning_rate, roles.gradient_norm, roles.loss_scale, roles.duration)
     chosen = (*(role for role in single if role is not None), *roles.validation, *roles.scores)
     return tuple(dict.fromkeys(role.tag for role in chosen))
 

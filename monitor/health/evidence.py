@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from monitor.schema import Checkpoints, Points, Roles, RunState, Sample, Session
+from monitor.schema import Checkpoints, Points, Progress, Roles, RunState, Sample, Session
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,9 +16,8 @@ class Evidence:
         sessions: The stretches of the run, in order.
         state: Whether the run is alive.
         samples: Readings of this machine, oldest first.
-        checkpoints: What is saved; only advice names it.
-        first_epoch_step: Step that stands for the first epoch, where one step is one epoch; people then read "epoch",
-            counted from 1. None where steps are not epochs.
+        checkpoints: What is saved.
+        progress: How far the run is, and what is planned.
     """
 
     roles: Roles
@@ -27,4 +26,9 @@ class Evidence:
     sessions: tuple[Session, ...] = ()
     samples: tuple[Sample, ...] = ()
     checkpoints: Checkpoints = field(default_factory=Checkpoints)
-    first_epoch_step: int | None = None
+    progress: Progress = field(default_factory=Progress)
+
+    @property
+    def first_epoch_step(self) -> int | None:
+        """Step that stands for the first epoch, where one step is one epoch; None where steps are not epochs."""
+        return self.progress.first_epoch_step

@@ -74,6 +74,16 @@ class Scene:
         return self._optional(self.evidence.roles.gradient_norm)
 
     @cached_property
+    def loss_scale(self) -> Track | None:
+        """The factor of mixed-precision training."""
+        return self._optional(self.evidence.roles.loss_scale)
+
+    @cached_property
+    def duration(self) -> Track | None:
+        """The time of one epoch or step, as logged."""
+        return self._optional(self.evidence.roles.duration)
+
+    @cached_property
     def clock(self) -> Track | None:
         """The series whose points count as the length of the run: the training loss, else the longest judged one."""
         if self.loss is not None:
@@ -84,7 +94,7 @@ class Scene:
     @cached_property
     def tracks(self) -> tuple[Track, ...]:
         """Every series a rule looks at."""
-        single = (self.loss, self.reward, self.learning_rate, self.gradient_norm)
+        single = (self.loss, self.reward, self.learning_rate, self.gradient_norm, self.loss_scale, self.duration)
         return (*(track for track in single if track is not None), *self.validations, *self.scores)
 
     def learning_rate_at(self, time: float) -> float | None:

@@ -97,7 +97,7 @@ class ResourceSampler:
     def _read(self, now: float, disk: Path | None) -> Sample:
         used, total = _memory_bytes()
         gpus, note = self._gpus.read()
-        return Sample(now, self._processor.percent(), used, total, _free_bytes(disk), gpus, note)
+        return Sample(now, self._processor.percent(), used, total, _free_bytes(disk), gpus=gpus, gpu_note=note)
 
 
 # --- processor, memory, disk ---------------------------------------------------------------------------------------
