@@ -84,10 +84,42 @@ class Points:
         """Return the chosen rows, in the order given."""
         return Points(self.step[rows], self.wall_time[rows], self.value[rows], self.session[rows])
 
+    def begins_with(self, earlier: "Points") -> bool:
+        """Tell whether these are the points of `earlier`, bit for bit, and perhaps more behind them.
+
+        Columns that only grew are views of the same memory, which tells without a look at a single point; only what
+        was copied meanwhile is compared.
+        """
+        if self is earlier:
+            return True
+        if len(self) < len(earlier):
+            return False
+        return (
+            _begins_with(self.session, earlier.session)
+            and _begins_with(self.step, earlier.step)
+            and _begins_with(self.wall_time, earlier.wall_time)
+            and _begins_with(self.value, earlier.value)
+        )
+
     @staticmethod
     def empty() -> "Points":
         """Return a series without points."""
         return Points(np.empty(0, np.int64), np.empty(0, np.float64), np.empty(0, np.float64), np.empty(0, np.int16))
+
+
+def _begins_with(array: npt.NDArray[np.generic], earlier: npt.NDArray[np.generic]) -> bool:
+    """Tell whether an array of at least the same length and the same type begins with the bits of `earlier`."""
+    if array.strides == earlier.strides and _address(array) == _address(earlier):
+        return True
+    if array.strides == earlier.strides == (0,):  # one item for all
+        array, earlier = array[:1], earlier[:1]
+    bits = f"i{array.itemsize}"  # so that NaN equals NaN
+    return np.array_equal(array[: len(earlier)].view(bits), earlier.view(bits))
+
+
+def _address(array: npt.NDArray[np.generic]) -> int:
+    address: int = array.__array_interface__["data"][0]
+    return address
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +201,19 @@ class Scalars:
 
 
 @dataclass(frozen=True, slots=True)
+class RunFile:
+    """An event file of a run.
+
+    Args:
+        path: Where it lies.
+        prefix: Put in front of its tags: the sub-directory of the run it lies in, with a slash, or "".
+    """
+
+    path: str
+    prefix: str
+
+
+@dataclass(frozen=True, slots=True)
 class Run:
     """One training below a log directory, as discovery finds it: nothing of its events has been read.
 
@@ -177,12 +222,14 @@ class Run:
         path: The run directory, absolute.
         newest_event: Modification time of the newest event file, the order of the run list.
         size_bytes: Size of all its event files.
+        event_files: Its event files, newest first; empty where nobody searched for them.
     """
 
     name: str
     path: str
     newest_event: float
     size_bytes: int
+    event_files: tuple[RunFile, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

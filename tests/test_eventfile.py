@@ -119,6 +119,18 @@ def test_a_tensor_whose_plugin_was_named_only_at_first_is_a_scalar(path: Path) -
     assert len(read_scalars(str(path))["m"]) == 31
 
 
+def test_two_tags_of_one_length_whose_plugin_was_named_only_at_first_are_scalars(path: Path) -> None:
+    records = [
+        record(
+            builders.event(START_SECOND + n, n, [builders.tensor_value(tag, n, plugin=None if n > 1 else "scalars")])
+        )
+        for n in range(1, 60)
+        for tag in ("loss_a", "loss_b")
+    ]
+    path.write_bytes(file_header() + b"".join(records))
+    assert {tag: len(points) for tag, points in read_scalars(str(path)).items()} == {"loss_a": 59, "loss_b": 59}
+
+
 def test_many_values_in_one_record_are_all_read(path: Path) -> None:
     records = [
         record(builders.event(START_SECOND + step, step, [builders.simple_value(f"m{n}", step + n) for n in range(30)]))

@@ -24,6 +24,7 @@ DOORS: dict[str, tuple[str, ...]] = {
     "altair": ("monitor.chart_spec",),
     "vl_convert": ("monitor.charts",),
     "rich": ("monitor.cli",),
+    "scipy": ("monitor.analysis.difference",),
     "torch": (),
     "pickle": (),
     "tensorflow": (),
@@ -50,6 +51,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "monitor.watch": ("monitor.charts", "monitor.report", "monitor.figures", "monitor.cli"),
     "monitor.charts": ("monitor.sources", "monitor.watch", "monitor.cli"),
     "monitor.figures": ("monitor.sources", "monitor.watch", "monitor.cli"),
+    "monitor.comparison": ("monitor.sources", "monitor.watch", "monitor.figures", "monitor.report", "monitor.cli"),
     "monitor.report": ("monitor.sources", "monitor.watch", "monitor.cli"),
     # A front end asks watch and status, so that all of them show the same findings.
     "monitor.cli": ("monitor.sources", "monitor.health"),
@@ -61,11 +63,12 @@ NEVER: dict[str, tuple[str, ...]] = {
 # source → the other sources it may import; every other pair is forbidden
 SOURCE_EDGES: dict[str, tuple[str, ...]] = {
     "columns": ("framing", "wire"),
-    "periods": ("columns", "framing"),
+    "periods": ("columns", "framing", "wire"),
     "records": ("columns", "framing", "periods", "wire"),
     "sessions": ("columns",),
     "eventfile": ("columns", "framing", "records", "sessions", "wire"),
     "layout": ("eventfile",),
+    "glance": ("columns", "framing", "records"),
     "reader": ("eventfile", "records", "sessions"),
     "extras": ("framing", "records"),
     "runs": ("eventfile",),

@@ -106,6 +106,15 @@ class Piece:
     wall_time: Floats
     value: Floats
 
+    def part(self, tag: bytes, first: int, last: int) -> "Piece":
+        """Return some of the points under a name, as views."""
+        cut = slice(first, last)
+        return Piece(tag, self.offsets[cut], self.step[cut], self.wall_time[cut], self.value[cut])
+
+    def rows(self, order: npt.NDArray[np.intp]) -> "Piece":
+        """Return the points in another order."""
+        return Piece(self.tag, self.offsets[order], self.step[order], self.wall_time[order], self.value[order])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Model:
@@ -174,15 +183,17 @@ def checksums_right(rows: Rows, model: Model, changed: Bytes) -> Mask:
     return right
 
 
-def decode(rows: Rows, layout: Layout) -> list[Piece]:
-    """Return the points of rows that have the given layout, by tag."""
-    wall_time = np.zeros(rows.count) if layout.wall_start is None else rows.field(layout.wall_start, "<f8").copy()
+def decode(rows: Rows, layout: Layout) -> tuple[list[Piece], Floats]:
+    """Return the points of rows that have the given layout, by tag, and the time of each row, shape ``(count,)``."""
+    wall_time = np.zeros(rows.count)
+    if layout.wall_start is not None:
+        wall_time[:] = rows.field(layout.wall_start, "<f8")
     step = _steps(rows, layout)
     pieces = []
     for slot in layout.slots:
         value = rows.field(slot.value_start, slot.dtype).astype(np.float64)
-        pieces += _by_tag(rows, slot, step, wall_time.astype(np.float64, copy=False), value)
-    return pieces
+        pieces += _by_tag(rows, slot, step, wall_time, value)
+    return pieces, wall_time
 
 
 def fixed_bits(layout: Layout, size: int) -> int:

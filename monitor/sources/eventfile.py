@@ -198,14 +198,16 @@ class EventFile:
         changed = self._note(None)
         changed |= self._start_over_if_other(descriptor, status)
         self._identity = replace(self._identity, size=status.st_size, modified_ns=status.st_mtime_ns)
-        if self._seen.position == 0 and self._is_foreign(descriptor):
-            return True
+        if not self._identity.head:
+            head = os.pread(descriptor, IDENTITY_BYTES, 0)
+            if self._seen.position == 0 and self._is_foreign(head):
+                return True
+            if len(head) == IDENTITY_BYTES:
+                self._identity = replace(self._identity, head=head)
         before = self._seen.position
         while self._seen.position < status.st_size and self._read_block(descriptor, status.st_size):
             pass
         self._wait_where_blank()
-        if not self._identity.head and status.st_size >= IDENTITY_BYTES:
-            self._identity = replace(self._identity, head=os.pread(descriptor, IDENTITY_BYTES, 0))
         return changed or self._seen.position != before
 
     def _start_over_if_other(self, descriptor: int, status: os.stat_result) -> bool:
@@ -224,9 +226,8 @@ class EventFile:
         self._seen.problems.append(self._problem(None, kind, detail))
         return True
 
-    def _is_foreign(self, descriptor: int) -> bool:
+    def _is_foreign(self, head: bytes) -> bool:
         """Check the head of a file that nothing was read of; one that never was an event file becomes a problem."""
-        head = os.pread(descriptor, IDENTITY_BYTES, 0)
         size, crc = int.from_bytes(head[:8], "little"), int.from_bytes(head[8:12], "little")
         if len(head) < HEADER_BYTES or self._framer.header_is_right(size, crc):
             return False

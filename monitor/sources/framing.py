@@ -10,6 +10,7 @@ lie, and checks the predicted headers in bulk; it falls back to one by one where
 """
 
 import struct
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -27,7 +28,7 @@ _LAST_LOOK = 8192
 _WORTHWHILE = 1024  # records that a prediction has to save from being followed one by one
 _FEWEST_REPEATS = 4
 _MOST_PERIODS = 16  # candidates that are compared in one look
-_FIRST_CHUNK = 64  # repeats verified at first; grows, so that a period that ends at once costs little
+_FIRST_CHUNK = 128  # repeats verified at first, together; grows, so that a period that ends at once costs little
 
 unpack_header = struct.Struct("<QI").unpack_from
 unpack_crc = struct.Struct("<I").unpack_from
@@ -96,19 +97,22 @@ class Framer:
         found = Scan(stop=start)
         look = _FIRST_LOOK
         while True:
-            starts, stop, ended, damaged = self._follow(array.data, found.stop, end, look)
+            starts, stop, ended, damaged = self.follow(array.data, found.stop, end, look)
             offsets = np.array(starts, np.int64)
-            sizes = np.diff(offsets, append=stop) - FRAME_BYTES
+            sizes = np.array([*starts[1:], stop], np.int64) - offsets - FRAME_BYTES if starts else offsets
             if starts:
                 found.stretches.append(Stretch(offsets, sizes))
             found.stop, found.damaged = stop, damaged
             if ended:
                 return found
             period = _period(sizes)
-            repeated = self._predict(array, stop, end, sizes[-period:]) if period else None
+            repeated = self._continue_period(array, found.stretches[-1], period, end) if period else None
             if repeated is not None:
-                found.stop = stop + repeated.stride * repeated.repeats
-                found.stretches[-1:] = _with_repeats_before(found.stretches[-1], repeated)
+                found.stop = int(repeated.starts[0]) + repeated.stride * repeated.repeats
+                followed = len(offsets) - _periodic(sizes, period)
+                found.stretches[-1:] = (
+                    [Stretch(offsets[:followed], sizes[:followed]), repeated] if followed else [repeated]
+                )
             pays = repeated is not None and repeated.repeats * period >= _WORTHWHILE
             look = max(_FIRST_LOOK, 2 * period + 2) if pays else min(look * 2, _LAST_LOOK)
 
@@ -121,7 +125,9 @@ class Framer:
                 self._size_crc[size] = known
         return known == crc and size <= MAX_RECORD_BYTES
 
-    def _follow(self, view: memoryview, at: int, end: int, limit: int) -> tuple[list[int], int, bool, bool]:
+    def follow(
+        self, view: memoryview, at: int, end: int, limit: int = sys.maxsize
+    ) -> tuple[list[int], int, bool, bool]:
         """Follow up to `limit` records one by one.
 
         Returns:
@@ -143,12 +149,25 @@ class Framer:
             at = behind
         return starts, at, False, False
 
-    def _predict(self, array: Bytes, at: int, end: int, sizes: Offsets) -> Stretch | None:
-        """Return how often records of these sizes follow each other from `at` on, None for too few times."""
-        lengths = sizes + FRAME_BYTES
-        stride = int(lengths.sum())
-        offsets = at + np.concatenate(([0], np.cumsum(lengths)[:-1]))
-        possible = (end - at) // stride
+    def _continue_period(self, array: Bytes, followed: Stretch, period: int, end: int) -> Stretch | None:
+        """Return the repeats of a period: those that were followed one by one and those that lie behind them.
+
+        The first repeat begins with the first of the followed records that fits, so that a trainer's logging steps
+        are taken whole.
+
+        Returns:
+            None when too few follow.
+        """
+        first = len(followed.starts) - _periodic(followed.sizes, period)
+        known = (len(followed.starts) - first) // period
+        offsets, sizes = followed.starts[first : first + period], followed.sizes[first : first + period]
+        stride = int(sizes.sum()) + period * FRAME_BYTES
+        more = self._predict(array, offsets + known * stride, end, sizes, stride)
+        return Stretch(offsets, sizes, stride, known + more) if more >= _FEWEST_REPEATS else None
+
+    def _predict(self, array: Bytes, offsets: Offsets, end: int, sizes: Offsets, stride: int) -> int:
+        """Return how often records of these sizes follow each other, the first time at these offsets."""
+        possible = (end - int(offsets[0])) // stride
         checked, chunk = 0, _FIRST_CHUNK
         while checked < possible:
             count = min(chunk, possible - checked)
@@ -157,10 +176,12 @@ class Framer:
             if right < count:
                 break
             chunk *= 8
-        return Stretch(offsets, sizes, stride, checked) if checked >= _FEWEST_REPEATS else None
+        return checked
 
     def _count_right(self, array: Bytes, offsets: Offsets, sizes: Offsets, stride: int, count: int) -> int:
         """Return how many of the next `count` repeats have all their headers as predicted."""
+        if count <= _FIRST_CHUNK:
+            return _count_like_first(array, offsets - stride, stride, count)
         for offset, size in zip(offsets.tolist(), sizes.tolist(), strict=True):
             header = np.ndarray((count,), np.uint64, array, offset, (stride,))
             crc = np.ndarray((count,), np.uint32, array, offset + 8, (stride,))
@@ -203,24 +224,24 @@ def _candidates(framer: Framer, array: Bytes, start: int, end: int) -> Iterator[
     places = np.flatnonzero(high == 0)
     sizes = np.ndarray((count,), np.uint32, array, start, (1,))[places]
     crcs = np.ndarray((count,), np.uint32, array, start + 8, (1,))[places]
-    distinct, which = np.unique(sizes, return_inverse=True)
-    expected = np.fromiter((masked_crc(struct.pack("<Q", size)) for size in distinct.tolist()), np.uint32)
-    right = (crcs == expected[which]) & (sizes > 0)
-    for place, size in zip(places[right].tolist(), sizes[right].tolist(), strict=True):
-        if framer.header_is_right(size, int(crcs[np.searchsorted(places, place)])):
+    for place, size, crc in zip(places.tolist(), sizes.tolist(), crcs.tolist(), strict=True):
+        if size and framer.header_is_right(size, crc):
             yield start + place, size
 
 
-def _with_repeats_before(followed: Stretch, repeated: Stretch) -> list[Stretch]:
-    """Return a period with the repeats of it that were followed one by one, and in front of it what remains of them."""
-    period = len(repeated.sizes)
-    whole = followed.sizes[len(followed.sizes) % period :].reshape(-1, period)
-    alike = (whole == repeated.sizes).all(axis=1)[::-1]
-    before = len(alike) if alike.all() else int(np.argmin(alike))
-    rest = len(followed.sizes) - before * period
-    starts = repeated.starts - before * repeated.stride
-    longer = Stretch(starts, repeated.sizes, repeated.stride, repeated.repeats + before)
-    return [Stretch(followed.starts[:rest], followed.sizes[:rest]), longer] if rest else [longer]
+def _count_like_first(array: Bytes, offsets: Offsets, stride: int, count: int) -> int:
+    """Return how many of `count` repeats have the headers of the one before them, which lies at these offsets."""
+    places = ((offsets - offsets[0])[:, None] + np.arange(HEADER_BYTES)).reshape(-1)
+    rows: Bytes = np.ndarray((count + 1, stride), np.uint8, array, int(offsets[0]), (stride, 1))
+    headers = rows[:, places]
+    wrong = (headers[1:] != headers[0]).any(axis=1)
+    return int(wrong.argmax()) if wrong.any() else count
+
+
+def _periodic(sizes: Offsets, period: int) -> int:
+    """Return how many of the newest records' sizes repeat with a period, its first time included."""
+    unlike = np.flatnonzero(sizes[period:] != sizes[:-period])
+    return len(sizes) - (int(unlike[-1]) + 1 if len(unlike) else 0)
 
 
 def _period(sizes: Offsets) -> int:

@@ -5,6 +5,7 @@ the repeats of a period are the rows of one table: one comparison, one look-up o
 kind of figure serve all tags together.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import google_crc32c
@@ -12,50 +13,90 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.schema import Floats, Steps
-from monitor.sources.columns import Model, Piece, effects_of
+from monitor.sources.columns import Piece, effects_of
 from monitor.sources.framing import HEADER_BYTES, Bytes, Offsets, Stretch, unmasked
+from monitor.sources.wire import Layout, Slot
 
 WIDEST_PERIOD = 1 << 16  # bytes; a longer one has so many tags that calls do not matter
 _VALUE = "<f4"
 
 Places = npt.NDArray[np.intp]
+Mask = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Period:
     """The records of one repeat, all of them plain scalars whose steps take equally many bytes.
 
+    Positions count from the first byte of the repeat.
+
     Args:
-        models: One per record.
-        starts: Where the payload of each begins in the period, shape ``(n_records,)``.
-        step_size: Bytes of the steps.
+        payloads: Content of each record of the first repeat.
+        slots: Record and place of each scalar.
+        begins: Where each payload begins, shape ``(n_records,)``.
+        ends: The byte behind each payload.
+        walls: Bytes of the wall times, shape ``(n_records × 8,)``.
+        steps: Bytes of the steps, shape ``(n_records × step_size,)``; empty where they are left out, for step 0.
+        values: Bytes of the values, shape ``(n_slots × 4,)``.
     """
 
-    models: tuple[Model, ...]
-    starts: Places
-    step_size: int
+    payloads: Sequence[bytes]
+    slots: Sequence[tuple[int, Slot]]
+    begins: Places
+    ends: Places
+    walls: Places
+    steps: Places
+    values: Places
 
     @staticmethod
-    def of(models: tuple[Model, ...], stretch: Stretch) -> "Period | None":
-        """Return the period that these records of a stretch form; None when it is not of that kind."""
-        layouts = [model.layout for model in models]
+    def of(payloads: Sequence[bytes], layouts: Sequence[Layout], stretch: Stretch) -> "Period | None":
+        """Return the period that the first records of a stretch form; None when it is not of that kind."""
+        slots = [(number, slot) for number, layout in enumerate(layouts) for slot in layout.slots]
         sizes = {layout.step_size for layout in layouts}
-        plain = all(
-            layout.wall_start is not None and all(slot.dtype == _VALUE for slot in layout.slots) for layout in layouts
-        )
+        plain = {slot.dtype for _, slot in slots} == {_VALUE} and all(layout.wall_start for layout in layouts)
         if not plain or len(sizes) != 1 or stretch.stride > WIDEST_PERIOD:
             return None
-        return Period(models, stretch.starts - stretch.starts[0] + HEADER_BYTES, sizes.pop())
+        begins = stretch.starts - stretch.starts[0] + HEADER_BYTES
+        return Period(
+            payloads,
+            slots,
+            begins,
+            begins + stretch.sizes,
+            _bytes_at(begins + np.array([layout.wall_start or 0 for layout in layouts]), 8),
+            _bytes_at(begins + np.array([layout.step_start or 0 for layout in layouts]), sizes.pop()),
+            _bytes_at(np.array([begins[number] + slot.value_start for number, slot in slots]), 4),
+        )
 
-    def places(self, offsets: list[int | None], width: int) -> Places:
-        """Return where a field of `width` bytes of each record lies in the period, shape ``(n_records × width,)``."""
-        begins = self.starts + np.array([offset or 0 for offset in offsets])
-        found: Places = (begins[:, None] + np.arange(width)).reshape(-1)
-        return found
+    @property
+    def checksums(self) -> Places:
+        """Bytes of the stored checksums, shape ``(n_records × 4,)``."""
+        return _bytes_at(self.ends, 4)
+
+    def fixed_bits(self, stride: int) -> Bytes:
+        """Return the bits that are the same in every repeat, its tags among them, shape ``(stride,)``."""
+        fixed = np.full(stride, 0xFF, np.uint8)
+        fixed[self.walls] = fixed[self.values] = fixed[self.checksums] = 0
+        fixed[self.steps] = 0x80  # the continuation bits are layout
+        return fixed
 
 
-def decode_period(array: Bytes, stretch: Stretch, base: int, period: Period) -> tuple[list[Piece], Offsets] | None:
-    """Return the points of a stretch by tag, and where its damaged records begin in the file.
+@dataclass(frozen=True, slots=True, eq=False)
+class PeriodPoints:
+    """What the repeats of a period hold.
+
+    Args:
+        pieces: The points by tag.
+        wall_time: The times of all undamaged events.
+        damaged: Offset in the file and payload size of the damaged records.
+    """
+
+    pieces: list[Piece]
+    wall_time: Floats
+    damaged: list[tuple[int, int]]
+
+
+def decode_period(array: Bytes, stretch: Stretch, base: int, period: Period) -> PeriodPoints | None:
+    """Return the points of a stretch.
 
     Args:
         array: The block.
@@ -70,56 +111,46 @@ def decode_period(array: Bytes, stretch: Stretch, base: int, period: Period) -> 
     table: Bytes = np.ndarray(shape, np.uint8, array, int(stretch.starts[0]), (stretch.stride, 1))
     changes = table ^ table[0]
     changed = np.bitwise_or.reduce(changes, axis=0)
-    if (changed & _fixed(period, stretch.stride)).any():
+    if (changed & period.fixed_bits(stretch.stride)).any():
         return None
-    right = _checksums(period, table, changes, changed)
+    right = _checksums_right(period, table, changes, changed)
     offsets = base + stretch.starts + np.arange(stretch.repeats, dtype=np.int64)[:, None] * stretch.stride
-    return _pieces(period, table, offsets, right), offsets[~right]
+    wall_time: Floats = np.ascontiguousarray(table[:, period.walls]).view("<f8")
+    pieces = _pieces(period, table, offsets, wall_time, None if right.all() else right)
+    repeats, records = np.nonzero(~right)
+    damaged = zip(offsets[repeats, records].tolist(), stretch.sizes[records].tolist(), strict=True)
+    return PeriodPoints(pieces, wall_time[right], list(damaged))
 
 
-def _fixed(period: Period, stride: int) -> Bytes:
-    """Return the bits of a period that are the same in every repeat, its tags among them, shape ``(stride,)``."""
-    fixed = np.zeros(stride, np.uint8)  # headers were compared by the framing
-    for model, start in zip(period.models, period.starts.tolist(), strict=True):
-        fixed[start : start + len(model.payload)] = model.fixed
-        for slot in model.layout.slots:
-            fixed[start + slot.tag_start : start + slot.tag_end] = 0xFF
-    return fixed
+def _bytes_at(begins: npt.NDArray[np.integer], width: int) -> Places:
+    """Return the positions of fields of `width` bytes that begin at these, shape ``(n_fields × width,)``."""
+    found: Places = (begins[:, None] + np.arange(width)).reshape(-1)
+    return found
 
 
-def _checksums(period: Period, table: Bytes, changes: Bytes, changed: Bytes) -> npt.NDArray[np.bool_]:
+def _checksums_right(period: Period, table: Bytes, changes: Bytes, changed: Bytes) -> Mask:
     """Return which records have the right payload checksum, shape ``(n_repeats, n_records)``."""
-    sizes = np.array([len(model.payload) for model in period.models])
-    # At least one byte of every record is looked up, so that none of the sums below is over nothing.
-    varying = [
-        np.union1d(np.flatnonzero(changed[start : start + size]), [size - 1])
-        for start, size in zip(period.starts.tolist(), sizes.tolist(), strict=True)
-    ]
-    counts = [len(places) for places in varying]
-    from_end = np.concatenate([size - 1 - places for size, places in zip(sizes.tolist(), varying, strict=True)])
-    columns = np.concatenate([start + places for start, places in zip(period.starts, varying, strict=True)])
-    effects = effects_of(int(sizes.max()))[from_end]
+    varying = changed != 0
+    varying[period.checksums] = False
+    varying[period.ends - 1] = True  # of every record at least one byte, so that none of the sums below is over nothing
+    columns = np.flatnonzero(varying)
+    records = np.searchsorted(period.ends, columns, side="right")
+    effects = effects_of(max(map(len, period.payloads)))[period.ends[records] - 1 - columns]
     looked_up = effects[np.arange(len(columns)), changes[:, columns]]
-    first = np.array([int(google_crc32c.value(model.payload)) for model in period.models], np.uint32)
-    crc = first ^ np.bitwise_xor.reduceat(looked_up, np.cumsum([0, *counts[:-1]]), axis=1)
-    behind = ((period.starts + sizes)[:, None] + np.arange(4)).reshape(-1)
-    right: npt.NDArray[np.bool_] = unmasked(np.ascontiguousarray(table[:, behind]).view("<u4")) == crc
+    first = np.array([google_crc32c.value(payload) for payload in period.payloads], np.uint32)
+    crc = first ^ np.bitwise_xor.reduceat(looked_up, np.searchsorted(columns, period.begins), axis=1)
+    right: Mask = unmasked(np.ascontiguousarray(table[:, period.checksums]).view("<u4")) == crc
     return right
 
 
-def _pieces(period: Period, table: Bytes, offsets: Offsets, right: npt.NDArray[np.bool_]) -> list[Piece]:
-    walls = period.places([model.layout.wall_start for model in period.models], 8)
-    wall_time: Floats = np.ascontiguousarray(table[:, walls]).view("<f8")
+def _pieces(period: Period, table: Bytes, offsets: Offsets, wall_time: Floats, right: Mask | None) -> list[Piece]:
+    """Return the points by tag; those of records that are not `right` are left out."""
     step = _steps(period, table)
-    slots = [(number, slot) for number, model in enumerate(period.models) for slot in model.layout.slots]
-    begins = np.array([period.starts[number] + slot.value_start for number, slot in slots])
-    places = (begins[:, None] + np.arange(4)).reshape(-1)
-    value: Floats = np.ascontiguousarray(table[:, places]).view(_VALUE).astype(np.float64)
-    whole = bool(right.all())
+    value: Floats = np.ascontiguousarray(table[:, period.values]).view(_VALUE).astype(np.float64)
     pieces = []
-    for column, (number, slot) in enumerate(slots):
-        rows = slice(None) if whole else right[:, number]
-        tag = period.models[number].payload[slot.tag_start : slot.tag_end]
+    for column, (number, slot) in enumerate(period.slots):
+        rows = slice(None) if right is None else right[:, number]
+        tag = period.payloads[number][slot.tag_start : slot.tag_end]
         pieces.append(
             Piece(tag, offsets[rows, number], step[rows, number], wall_time[rows, number], value[rows, column])
         )
@@ -128,10 +159,8 @@ def _pieces(period: Period, table: Bytes, offsets: Offsets, right: npt.NDArray[n
 
 def _steps(period: Period, table: Bytes) -> Steps:
     """Return the steps, shape ``(n_repeats, n_records)``; a varint is little-endian in groups of seven bits."""
-    step = np.zeros((len(table), len(period.models)), np.uint64)
-    if period.step_size:
-        places = period.places([model.layout.step_start for model in period.models], period.step_size)
-        groups = table[:, places].reshape(*step.shape, period.step_size).astype(np.uint64) & np.uint64(0x7F)
-        for index in range(period.step_size):
-            step |= groups[:, :, index] << np.uint64(7 * index)
+    groups = table[:, period.steps].reshape(len(table), len(period.payloads), -1).astype(np.uint64) & np.uint64(0x7F)
+    step = np.zeros(groups.shape[:2], np.uint64)
+    for index in range(groups.shape[2]):
+        step |= groups[:, :, index] << np.uint64(7 * index)
     return step.view(np.int64)

@@ -1,14 +1,26 @@
 """Records of one size → points by tag, damage, and the records that hold something else than scalars."""
 
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from operator import itemgetter
 
 import numpy as np
 
+from monitor.schema import Floats
 from monitor.sources.columns import Model, Piece, Rows, changed_bits, checksums_right, decode, fixed_bits, matching
 from monitor.sources.framing import FRAME_BYTES, HEADER_BYTES, Bytes, Stretch, masked_crc, unpack_crc, unpack_header
 from monitor.sources.periods import Period, decode_period
-from monitor.sources.wire import Layout, WireError, read_layout, read_step, read_value, read_wall_time
+from monitor.sources.wire import (
+    Layout,
+    WireError,
+    plain_layout,
+    read_layout,
+    read_plain,
+    read_step,
+    read_value,
+    read_wall_time,
+)
 
 KEPT_PLUGINS = ("text", "hparams")  # what `extras` reads
 
@@ -32,7 +44,8 @@ class Kept:
     plugin: str
 
 
-Single = tuple[int, int, float, float]
+Single = tuple[bytes, int, int, float, float]
+"""Tag, offset, step, wall time and value of a point that was decoded by itself."""
 
 
 @dataclass(slots=True)
@@ -41,7 +54,7 @@ class Decoded:
 
     Args:
         pieces: Tag → its points, in pieces each of which is in the order of the file.
-        singles: Tag → points that were decoded one by one: offset, step, wall time, value.
+        singles: The points that were decoded one by one.
         damaged: Offset and payload size of the records whose content is damaged.
         kept: The records with text or hyper-parameters.
         doubtful: Offset and payload of records that wait for another one to say whether they are scalars.
@@ -50,19 +63,21 @@ class Decoded:
     """
 
     pieces: dict[bytes, list[Piece]] = field(default_factory=dict)
-    singles: dict[bytes, list[Single]] = field(default_factory=dict)
+    singles: list[Single] = field(default_factory=list)
     damaged: list[tuple[int, int]] = field(default_factory=list)
     kept: list[Kept] = field(default_factory=list)
     doubtful: list[tuple[int, bytes]] = field(default_factory=list)
     first_event: float = np.inf
     last_event: float = -np.inf
 
-    def add(self, pieces: list[Piece]) -> None:
-        """Add points and the times of their events."""
+    def add(self, pieces: list[Piece], wall_time: Floats) -> None:
+        """Add points and the times of their events, which may have any shape."""
+        if not wall_time.size:
+            return
         for piece in pieces:
             if len(piece.step):
                 self.pieces.setdefault(piece.tag, []).append(piece)
-                self.add_times(float(np.fmin.reduce(piece.wall_time)), float(np.fmax.reduce(piece.wall_time)))
+        self.add_times(float(np.fmin.reduce(wall_time, axis=None)), float(np.fmax.reduce(wall_time, axis=None)))
 
     def add_times(self, earliest: float, latest: float) -> None:
         """Widen the range of event times."""
@@ -71,10 +86,13 @@ class Decoded:
 
     def by_tag(self) -> dict[str, Piece]:
         """Return the points of each tag in the order of the file; bytes that are no UTF-8 are spelled out."""
-        for tag, singles in self.singles.items():
-            self.pieces.setdefault(tag, []).append(_piece(tag, singles))
-        self.singles.clear()
-        return {tag.decode("utf-8", "backslashreplace"): _joined(pieces) for tag, pieces in self.pieces.items()}
+        pieces = dict(self.pieces)
+        for single in _pieces(self.singles):
+            pieces[single.tag] = [*pieces.get(single.tag, ()), single]
+        several = [parts for parts in pieces.values() if len(parts) > 1]
+        found = {tag: parts[0] for tag, parts in pieces.items() if len(parts) == 1}
+        found.update((piece.tag, piece) for piece in _joined(several))
+        return {tag.decode("utf-8", "backslashreplace"): piece for tag, piece in found.items()}
 
 
 class Decoder:
@@ -113,23 +131,22 @@ class Decoder:
         decoded = decode_period(array, stretch, base, period) if period is not None else None
         if decoded is None:
             return False
-        pieces, damaged = decoded
-        into.add(pieces)
-        sizes = dict(zip((base + stretch.starts).tolist(), stretch.sizes.tolist(), strict=True))
-        into.damaged += [(offset, sizes[_in_first(offset, base, stretch)]) for offset in damaged.tolist()]
+        into.add(decoded.pieces, decoded.wall_time)
+        into.damaged += decoded.damaged
         return True
 
     def _period(self, array: Bytes, stretch: Stretch) -> Period | None:
         """Return what the first repeat of a stretch holds; None when it is more than plain scalars."""
-        models = []
+        payloads, layouts = [], []
         for start, size in zip(stretch.starts.tolist(), stretch.sizes.tolist(), strict=True):
             begin = start + HEADER_BYTES
             payload = array[begin : begin + size].tobytes()
             layout = self._layout(payload, unpack_crc(array.data, begin + size)[0])
             if layout is None or not layout.repeats:
                 return None
-            models.append(Model.of(payload, layout))
-        return Period.of(tuple(models), stretch)
+            payloads.append(payload)
+            layouts.append(layout)
+        return Period.of(payloads, layouts, stretch)
 
     def decode_singly(self, buffer: memoryview, starts: list[int], base: int, into: Decoded) -> None:
         """Add what the records that begin at these places of a buffer hold, one by one."""
@@ -148,10 +165,15 @@ class Decoder:
         """Return where the figures of a payload lie, None when it is damaged."""
         if masked_crc(payload) != checksum:
             return None
+        return plain_layout(payload) or self._other_layout(payload)
+
+    def _other_layout(self, payload: bytes) -> Layout | None:
+        """Return where the figures of an event lie that is not of the usual kind; None for what is no event."""
         known = self._layouts.setdefault(len(payload), [])
         bits = int.from_bytes(payload, "little")
         for one in known:
             if bits & one.fixed == one.model:
+                self._learn_tags(one.layout, [payload[slot.tag_start : slot.tag_end] for slot in one.layout.slots])
                 return one.layout
         try:
             layout = read_layout(payload, self._scalar_tags)
@@ -162,14 +184,26 @@ class Decoder:
             known.append(_Known(layout, fixed, bits & fixed))
         return layout
 
+    def _learn_tags(self, layout: Layout, tags: Iterable[bytes]) -> None:
+        """Remember which tags an event has called scalars; later events of theirs need not say so."""
+        if layout.names_scalars:
+            self._scalar_tags.update(tags)
+
     def _decode_alike(self, rows: Rows, model: Model, changed: Bytes, into: Decoded) -> None:
         right = checksums_right(rows, model, changed)
         into.damaged += [(offset, rows.size) for offset in rows.offsets[~right].tolist()]
-        into.add(decode(rows.chosen(right), model.layout))
+        pieces, wall_time = decode(rows.chosen(right), model.layout)
+        self._learn_tags(model.layout, (piece.tag for piece in pieces))
+        into.add(pieces, wall_time)
 
     def _decode_one(self, payload: bytes, checksum: int, offset: int, into: Decoded) -> None:
-        layout = self._layout(payload, checksum)
-        if layout is None:
+        if masked_crc(payload) != checksum:
+            into.damaged.append((offset, len(payload)))
+        elif (plain := read_plain(payload)) is not None:
+            tag, step, wall_time, value = plain
+            into.singles.append((tag, offset, step, wall_time, value))
+            into.add_times(wall_time, wall_time)
+        elif (layout := self._other_layout(payload)) is None:
             into.damaged.append((offset, len(payload)))
         elif layout.doubtful:
             into.doubtful.append((offset, payload))
@@ -184,13 +218,7 @@ class Decoder:
             into.kept.append(Kept(offset, len(payload) + FRAME_BYTES, plugin))
         for slot in layout.slots:
             tag = payload[slot.tag_start : slot.tag_end]
-            into.singles.setdefault(tag, []).append((offset, step, wall_time, read_value(payload, slot)))
-
-
-def _in_first(offset: int, base: int, stretch: Stretch) -> int:
-    """Return where the record of the first repeat begins that stands for the one at `offset`."""
-    first = base + int(stretch.starts[0])
-    return first + (offset - first) % stretch.stride
+            into.singles.append((tag, offset, step, wall_time, read_value(payload, slot)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,29 +236,44 @@ class _Known:
     model: int
 
 
-def _piece(tag: bytes, singles: list[Single]) -> Piece:
-    """Return points that were decoded one by one as columns, in the order of the file."""
-    singles.sort(key=itemgetter(0))
-    offset, step, wall_time, value = zip(*singles, strict=True)
-    return Piece(
-        tag,
+def _pieces(singles: list[Single]) -> Iterator[Piece]:
+    """Yield points that were decoded one by one as columns, tag by tag, in the order of the file."""
+    if not singles:
+        return
+    ordered = sorted(singles, key=itemgetter(0, 1))
+    tag, offset, step, wall_time, value = zip(*ordered, strict=True)
+    whole = Piece(
+        b"",
         np.array(offset, np.int64),
         np.array(step, np.int64),
         np.array(wall_time, np.float64),
         np.array(value, np.float64),
     )
+    first = 0
+    for name, alike in itertools.groupby(tag):
+        last = first + sum(1 for _ in alike)
+        yield whole.part(name, first, last)
+        first = last
 
 
-def _joined(pieces: list[Piece]) -> Piece:
-    """Return the pieces of one tag as one, in the order of the file."""
-    if len(pieces) == 1:
-        return pieces[0]
-    offsets = np.concatenate([piece.offsets for piece in pieces])
-    order = slice(None) if bool((np.diff(offsets) >= 0).all()) else np.argsort(offsets, kind="stable")
-    return Piece(
-        pieces[0].tag,
-        offsets[order],
-        np.concatenate([piece.step for piece in pieces])[order],
-        np.concatenate([piece.wall_time for piece in pieces])[order],
-        np.concatenate([piece.value for piece in pieces])[order],
+def _joined(several: list[list[Piece]]) -> Iterator[Piece]:
+    """Yield the pieces of each tag as one, in the order of the file; all tags together, as there may be many."""
+    if not several:
+        return
+    pieces = [piece for parts in several for piece in sorted(parts, key=lambda part: int(part.offsets[0]))]
+    lengths = [sum(len(part.step) for part in parts) for parts in several]
+    ends = np.cumsum(lengths)
+    whole = Piece(
+        b"",
+        np.concatenate([piece.offsets for piece in pieces]),
+        np.concatenate([piece.step for piece in pieces]),
+        np.concatenate([piece.wall_time for piece in pieces]),
+        np.concatenate([piece.value for piece in pieces]),
     )
+    back = np.diff(whole.offsets) < 0
+    back[ends[:-1] - 1] = False
+    if back.any():  # pieces of a tag lie among each other
+        order = np.lexsort((whole.offsets, np.repeat(np.arange(len(ends)), lengths)))
+        whole = whole.rows(order)
+    for parts, first, last in zip(several, (ends - lengths).tolist(), ends.tolist(), strict=True):
+        yield whole.part(parts[0].tag, first, last)

@@ -1,10 +1,11 @@
 """Log directories → runs, newest first. Nothing of the events is read."""
 
+import os
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from monitor.schema import ReadProblem, Run, RunList
+from monitor.schema import ReadProblem, Run, RunFile, RunList
 from monitor.sources.layout import Lister, Listing, Part, directory_problem, parts_of
 
 MOST_DIRECTORIES = 100_000
@@ -33,7 +34,7 @@ class RunFinder:
         for root, name in self._names.items():
             listings = self._list_all(root, problems)
             for path, parts in self._runs_among(listings):
-                run = _run(_run_name(path, root, name), path, [listings[part.path] for part in parts])
+                run = _run(_run_name(path, root, name), path, [(part, listings[part.path]) for part in parts])
                 if run is not None:
                     runs.setdefault(path, run)
         newest_first = sorted(runs.values(), key=lambda run: (-run.newest_event, run.name))
@@ -84,18 +85,23 @@ class RunFinder:
         return known[1]
 
 
-def _run(name: str, path: str, listings: Sequence[Listing]) -> Run | None:
+def _run(name: str, path: str, parts: Sequence[tuple[Part, Listing]]) -> Run | None:
     """Return the run in a directory, None when its event files are gone again or cannot be looked at."""
-    newest, size = None, 0
-    for listing in listings:
+    found: list[tuple[float, RunFile]] = []
+    size = 0
+    for part, listing in parts:
         for event_file in listing.events:
+            file = f"{listing.path}/{event_file}"
             try:
-                status = Path(f"{listing.path}/{event_file}").stat()
+                status = os.stat(file)  # noqa: PTH116 (10,000 of these: no Path in between)
             except OSError:
                 continue
-            newest = max(newest or 0.0, status.st_mtime)
+            found.append((status.st_mtime, RunFile(file, part.prefix)))
             size += status.st_size
-    return None if newest is None else Run(name, path, newest, size)
+    if not found:
+        return None
+    found.sort(key=lambda one: (one[0], one[1].path), reverse=True)
+    return Run(name, path, found[0][0], size, tuple(file for _, file in found))
 
 
 def _directory_names(directories: Sequence[Path]) -> dict[str, str]:

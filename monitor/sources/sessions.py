@@ -58,7 +58,10 @@ class Restarts:
 
     def _steps_back(self, tag: str, piece: Piece) -> Iterable[tuple[int, int, Restart]]:
         """Yield offset, offset of the point before, and the restart, for each step of one series that goes back."""
-        step, offset = self._newest.get(tag, (int(piece.step[0]), -1))
+        first = int(piece.step[0])
+        step, offset = self._newest.get(tag, (first, -1))
+        if first >= step and not (piece.step[1:] < piece.step[:-1]).any():
+            return  # the usual case, quickly
         before = np.concatenate(([step], piece.step[:-1]))
         rows = np.flatnonzero(piece.step < before)
         for row in rows.tolist():

@@ -12,6 +12,7 @@ Source: tensorboard/compat/proto/{event,summary,tensor,types}.proto; protobuf en
 scalar when its plugin is ``scalars`` and it has one element, as in TensorBoard's scalar dashboard.
 """
 
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -32,6 +33,22 @@ _BFLOAT16 = 14
 _FIXED_FIELDS = {5: "<f4", 6: "<f8"}
 _VARINT_FIELDS = (7, 10, 11, 13, 16, 17)
 _TENSOR_DTYPE, _TENSOR_SHAPE, _TENSOR_CONTENT, _HALF_FIELD = 1, 2, 4, 13
+
+
+_PLAIN_EVENT = re.compile(
+    rb"""
+    \x09 .{8}                                        # wall time
+    (?: \x10 ([\x80-\xff]{0,9} [\x00-\x7f]) )?        # step
+    \x2a ([\x80-\xff]? [\x00-\x7f])                   # size of the summary
+    \x0a ([\x80-\xff]? [\x00-\x7f])                   # size of its one value
+    \x0a ([\x80-\xff]? [\x00-\x7f])                   # size of the tag
+    (.*) \x15 .{4}                                    # tag and simple value
+    """,
+    re.DOTALL | re.VERBOSE,
+)
+
+_unpack_double = struct.Struct("<d").unpack_from
+_unpack_float = struct.Struct("<f").unpack_from
 
 
 class WireError(ValueError):
@@ -67,6 +84,7 @@ class Layout:
         step_size: Bytes of that varint.
         slots: The scalars.
         plugins: Names of the plugins of the values that are no scalars; ``""`` where none is named.
+        names_scalars: Whether the event says of the tags in it that they are scalars.
         doubtful: Whether there is a tensor without a plugin whose tag is not known yet.
     """
 
@@ -75,6 +93,7 @@ class Layout:
     step_size: int = 0
     slots: list[Slot] = field(default_factory=list)
     plugins: set[str] = field(default_factory=set)
+    names_scalars: bool = False
     doubtful: bool = False
 
     @property
@@ -95,6 +114,11 @@ def read_varint(payload: bytes, at: int) -> tuple[int, int]:
         if byte < 0x80:
             return value & 0xFFFF_FFFF_FFFF_FFFF, at + index + 1
     raise WireError("varint without an end")
+
+
+def _short_varint(encoded: bytes) -> int:
+    """Return a varint of one or two bytes."""
+    return encoded[0] if len(encoded) == 1 else encoded[0] & 0x7F | encoded[1] << 7
 
 
 def signed(value: int) -> int:
@@ -126,6 +150,41 @@ def read_layout(payload: bytes, scalar_tags: set[bytes]) -> Layout:
     return layout
 
 
+def plain_layout(payload: bytes) -> Layout | None:
+    """Return what `read_layout` does for an event as most are written: time, step, and one simple value.
+
+    Returns:
+        None for every other event.
+    """
+    found = _plain(payload)
+    if found is None:
+        return None
+    step, (tag_start, tag_end) = found[1], found.span(5)
+    slot = Slot(tag_start, tag_end, tag_end + 1, "<f4")
+    return Layout(1, None, 0, [slot]) if step is None else Layout(1, found.start(1), len(step), [slot])
+
+
+def read_plain(payload: bytes) -> tuple[bytes, int, float, float] | None:
+    """Return tag, step, wall time in seconds UTC, and value of an event of the kind `plain_layout` knows."""
+    found = _plain(payload)
+    if found is None:
+        return None
+    step = 0 if found[1] is None else signed(read_varint(found[1], 0)[0])
+    (wall_time,), (value,) = _unpack_double(payload, 1), _unpack_float(payload, found.end(5) + 1)
+    return found[5], step, wall_time, value
+
+
+def _plain(payload: bytes) -> re.Match[bytes] | None:
+    """Return where the parts of a plain event lie; None when a size in it is not that of what follows."""
+    found = _PLAIN_EVENT.fullmatch(payload)
+    if found is None:
+        return None
+    _, summary, value, size, tag = found.groups()
+    end = len(payload)
+    claimed = (_short_varint(summary), _short_varint(value), _short_varint(size))
+    return found if claimed == (end - found.end(2), end - found.end(3), len(tag)) else None
+
+
 def read_step(payload: bytes, layout: Layout) -> int:
     """Return the step of an event."""
     return 0 if layout.step_start is None else signed(read_varint(payload, layout.step_start)[0])
@@ -135,8 +194,7 @@ def read_wall_time(payload: bytes, layout: Layout) -> float:
     """Return the wall time of an event in seconds UTC."""
     if layout.wall_start is None:
         return 0.0
-    (wall_time,) = struct.unpack_from("<d", payload, layout.wall_start)
-    return float(wall_time)
+    return float(_unpack_double(payload, layout.wall_start)[0])
 
 
 def read_value(payload: bytes, slot: Slot) -> float:
@@ -195,6 +253,7 @@ def _add_value(payload: bytes, at: int, end: int, layout: Layout, scalar_tags: s
     elif tensor is not None and (plugin == "scalars" or (not plugin and name in scalar_tags)):
         slot = _tensor_slot(payload, *tensor, tag)
         scalar_tags.add(name)
+        layout.names_scalars |= bool(plugin)
     if slot is not None:
         layout.slots.append(slot)
     else:
