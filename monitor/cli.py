@@ -12,29 +12,24 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.analysis.compare import By, Comparison, compare_runs, config_difference
-from monitor.analysis.roles import direction_of
+from monitor.analysis.configurations import config_text
+from monitor.comparison import RunComparison, compare_statuses, comparison_json, usual_tag
 from monitor.errors import MonitorError, ReportNotWritten, UsageInvalid
 from monitor.figures import (
     Figure,
     Section,
-    checkpoint_figures,
     comparison_cells,
-    finding_figures,
-    health_figures,
-    metric_figures,
+    further_cells,
+    group_cells,
     problem_figures,
-    progress_figures,
-    resource_figures,
     status_sections,
-    trend_figures,
 )
 from monitor.report import render_comparison_report, render_report, write_bytes, write_report
 from monitor.schema import (
@@ -42,7 +37,6 @@ from monitor.schema import (
     Checkpoints,
     Configuration,
     ConfigValue,
-    Direction,
     Health,
     Progress,
     ReadProblem,
@@ -53,40 +47,18 @@ from monitor.schema import (
     Scalars,
 )
 from monitor.settings import Settings, log_directories, read_settings
-from monitor.status import SCHEMA_VERSION, RunStatus, status_json, strict_json
+from monitor.status import RunStatus, status_json, strict_json
 from monitor.text import UNKNOWN, format_time, plain, shorten_middle
 from monitor.watch import LogWatch, RunWatch
 
 if TYPE_CHECKING:
     import pandas as pd
-    from rich.console import Console, RenderableType
-    from rich.panel import Panel
-    from rich.table import Table
 
 FINE, FINDING_OPEN, USAGE_WRONG, NO_SCALAR, INTERRUPTED = 0, 1, 2, 3, 130
-WIDE_COLUMNS: Final = 76  # from this width on the dashboard has two columns
+NO_POINT: Final = "None of the runs has a point."
 MOST_CHARACTERS: Final = 24  # of one configuration value in a comparison
+MOST_ASSOCIATIONS: Final = 5  # told in a comparison; the strongest
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_STYLES: Final = {
-    "info": "dim",
-    "notice": "blue",
-    "warning": "yellow",
-    "error": "red",
-    "critical": "bold red",
-    "excellent": "green",
-    "normal": "blue",
-    "problems": "yellow",
-    "abnormal": "bold red",
-    "better": "green",
-    "worse": "yellow",
-    "falling": "green",
-    "converged": "green",
-    "rising": "red",
-    "oscillating": "yellow",
-    "stuck": "yellow",
-    "running": "green",
-    "stalled": "yellow",
-}
 
 Options = argparse.Namespace
 
@@ -126,7 +98,9 @@ def _status(options: Options) -> int:
     if options.json:
         _emit_json(status_json(status))
     elif _is_live_terminal():
-        _print_coloured(status)
+        from monitor.dashboard import print_coloured
+
+        print_coloured(status)
     else:
         _emit(_plain_text(status_sections(status)))
     return _exit_code(status, options.fail_on)
@@ -138,10 +112,10 @@ def _watch(options: Options) -> int:
     with _display(options.json) as show:
         while True:
             status = source.newest(time.time())
-            show(status)
-            if options.fail_on and _has_open_finding(status, options.fail_on):
+            ends = bool(options.fail_on) and _has_open_finding(status, options.fail_on)
+            show(status, 0.0 if ends else interval_seconds)
+            if ends:
                 return FINDING_OPEN
-            time.sleep(interval_seconds)
 
 
 def _compare(options: Options) -> int:
@@ -152,14 +126,23 @@ def _compare(options: Options) -> int:
             hint="Name them as `status` shows them, e.g. python -m monitor compare run_a run_b --logdir runs",
         )
     source, now = _Source.of(options), time.time()
-    statuses = [source.named(name, now) for name in names]
-    tags = [_tag_to_compare(status, options.tag) for status in statuses]
-    comparison = _comparison(statuses, tags, options.by)
+    looks = [source.with_hparams(name, now) for name in names]
+    statuses = [status for status, _ in looks]
+    found = compare_statuses(
+        statuses,
+        _tags_to_compare(statuses, options.tag),
+        "step" if options.step is not None else options.by,
+        step=options.step,
+        chosen_by=_tag_to_choose_by(statuses, options.chosen_by),
+        group_pattern=options.group,
+        baseline=options.baseline,
+        hparams={status.run.name: hparams for status, hparams in looks},
+    )
     if options.json:
-        _emit_json(_comparison_json(statuses, tags, comparison))
+        _emit_json(comparison_json(found))
     else:
-        _emit(_comparison_text(statuses, tags, comparison))
-    return FINE if any(row.n_points for row in comparison.rows) else _nothing_to_show("None of the runs has a point.")
+        _emit(_comparison_text(found))
+    return FINE if any(row.n_points for row in found.comparison.rows) else _nothing_to_show(NO_POINT)
 
 
 def _report(options: Options) -> int:
@@ -177,8 +160,8 @@ def _report(options: Options) -> int:
 def _render(statuses: Sequence[RunStatus], now: float) -> str:
     if len(statuses) == 1:
         return render_report(statuses[0], made_at=now)
-    tags = [_tag_to_compare(status, None) for status in statuses]
-    return render_comparison_report(statuses, _comparison(statuses, tags, "best"), made_at=now)
+    found = compare_statuses(statuses, _tags_to_compare(statuses, None))
+    return render_comparison_report(statuses, found.comparison, made_at=now)
 
 
 def _export(options: Options) -> int:
@@ -250,6 +233,13 @@ class _Source:
             return RunWatch(Path(name), self.settings, name=name).refresh(now)
         return self.runs.status(name, now)
 
+    def with_hparams(self, name: str, now: float) -> tuple[RunStatus, Mapping[str, ConfigValue]]:
+        """Return the run of that name, as `named` does, and the hyper-parameters logged in its events."""
+        if self.runs.find_runs(now).find(name) is None and _is_directory(name):
+            watch = RunWatch(Path(name), self.settings, name=name)
+            return watch.refresh(now), watch.extras().hparams
+        return self.runs.status(name, now), self.runs.extras(name, now).hparams
+
 
 def _is_directory(name: str) -> bool:
     return "\0" not in name and os.path.isdir(name)  # noqa: PTH112 (Path.is_dir raises where a parent is closed)
@@ -300,6 +290,21 @@ def _nothing_to_show(reason: str) -> int:
 # --- comparing -----------------------------------------------------------------------------------------------------
 
 
+def _tags_to_compare(statuses: Sequence[RunStatus], wanted: str | None) -> list[str | None]:
+    """Return the series of each run: the one wanted, else the one that most have, else the loss of each."""
+    usual = usual_tag(statuses) if wanted is None else None
+    if usual is not None:
+        return [usual if usual in status.scalars.series else None for status in statuses]
+    return [_tag_to_compare(status, wanted) for status in statuses]
+
+
+def _tag_to_choose_by(statuses: Sequence[RunStatus], wanted: str | None) -> str | None:
+    """Return the series that decides where the metric is read; every run with scalars must have it."""
+    if wanted is not None:
+        _tags_to_compare(statuses, wanted)
+    return wanted
+
+
 def _tag_to_compare(status: RunStatus, wanted: str | None) -> str | None:
     """Return the series that stands for a run: the one wanted, else its loss; None while it has no scalar."""
     if not status.scalars.count:
@@ -327,81 +332,76 @@ def _known_tags(status: RunStatus, wanted: str = "", limit: int = 8) -> str:
     return f"It has: {', '.join(shown)}{more}"
 
 
-def _comparison(statuses: Sequence[RunStatus], tags: Sequence[str | None], by: By) -> Comparison:
-    pairs = list(zip(statuses, tags, strict=True))
-    points = {status.run.name: status.scalars.points(tag) for status, tag in pairs}
-    status, tag = next(((status, tag) for status, tag in pairs if tag is not None), pairs[0])
-    return compare_runs(points, _direction(status, tag or ""), by, tag or "loss")
-
-
-def _direction(status: RunStatus, tag: str) -> Direction | None:
-    loss = status.roles.loss
-    return loss.direction if loss and loss.tag == tag else direction_of(tag)
-
-
-def _comparison_json(
-    statuses: Sequence[RunStatus], tags: Sequence[str | None], comparison: Comparison
-) -> dict[str, Any]:
-    rows = zip(comparison.rows, tags, strict=True)
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "runs": [{"name": row.run, "group": None, "tag": tag, **_values(asdict(row))} for row, tag in rows],
-        "ranking": list(comparison.ranking),
-        "difference": None,
-        "verdict": comparison.verdict,
-        "config_difference": config_difference(_configurations(statuses)),
-        "problems": [asdict(problem) for status in statuses for problem in status.problems],
-    }
-
-
-def _values(row: dict[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in row.items() if key != "run"}
-
-
-def _configurations(statuses: Sequence[RunStatus]) -> dict[str, Configuration]:
-    return {status.run.name: status.configuration for status in statuses}
-
-
-def _comparison_text(statuses: Sequence[RunStatus], tags: Sequence[str | None], comparison: Comparison) -> str:
-    header = ("", "run", "series", "best", "at step", "last", "at step", "points", "duration")
-    rows = [
-        (
-            f"{number}",
-            plain(row.run),
-            UNKNOWN if tag is None else plain(tag),
-            *comparison_cells(row),
-        )
-        for number, (row, tag) in enumerate(zip(comparison.rows, tags, strict=True), 1)
-    ]
-    ranking = tuple(Figure(f"{place}.", plain(run)) for place, run in enumerate(comparison.ranking, 1))
+def _comparison_text(found: RunComparison) -> str:
+    comparison = found.comparison
+    ranking = tuple(Figure(f"{place}.", plain(name)) for place, name in enumerate(comparison.ranking, 1))
+    told = tuple(Figure("*", item.sentence) for item in found.associations[:MOST_ASSOCIATIONS])
+    problems = problem_figures([problem for status in found.statuses for problem in status.problems])
     sections = (
+        Section("Settings that go with the result, the strongest first; nothing is said about cause", told),
         Section("Ranking", ranking),
-        Section("Problems met while reading", problem_figures([item for one in statuses for item in one.problems])),
+        Section("Problems met while reading", problems),
     )
     parts = [
-        _aligned([header, *rows], n_left=3),
-        f"{plain(comparison.verdict)}\n",
-        _difference_text(statuses),
+        _run_table(found),
+        "".join(f"{sentence}\n" for sentence in comparison.sentences),
+        _group_table(found) if comparison.is_grouped else "",
+        _difference_text(found),
         _plain_text([section for section in sections if section.figures]),
     ]
     return "\n".join(part for part in parts if part)
 
 
-def _difference_text(statuses: Sequence[RunStatus]) -> str:
-    """Return the keys that differ as a table whose columns carry the numbers of the runs; empty when none differs."""
-    difference = config_difference(_configurations(statuses))
-    if not difference:
-        return ""
-    header = ("key", *(f"{number}" for number in range(1, len(statuses) + 1)))
+def _run_table(found: RunComparison) -> str:
+    """Return one row per run; with its group where several runs share one."""
+    comparison = found.comparison
+    header = ("", "run", "group", "series", "best", "at step", "last", "at step", "points", "duration")
+    further = ("last 5 %", "steps to baseline", "time to baseline", "health")
     rows = [
-        (plain(key), *(_configured(values.get(status.run.name)) for status in statuses))
-        for key, values in difference.items()
+        (
+            f"{number}",
+            plain(row.run),
+            plain(comparison.label_of(row.run) or ""),
+            UNKNOWN if tag is None else plain(tag),
+            *comparison_cells(row),
+            *further_cells(row),
+        )
+        for number, (row, tag) in enumerate(zip(comparison.rows, found.tags, strict=True), 1)
     ]
-    return f"Configuration differences\n{_aligned([header, *rows], n_left=1)}"
+    table = [(*header, *further), *rows]
+    labelled = any(row.group.name != row.group.runs[0] for row in comparison.groups)
+    return _aligned(table, n_left=4) if labelled else _aligned([(*row[:2], *row[3:]) for row in table], n_left=3)
+
+
+def _group_table(found: RunComparison) -> str:
+    header = ("", "group", "runs", "mean", "deviation", "95 % of the mean", "median", "range")
+    rows = [
+        (f"{number}", plain(row.group.name), *group_cells(row)) for number, row in enumerate(found.comparison.groups, 1)
+    ]
+    reasons = dict.fromkeys(row.group.reason for row in found.comparison.groups if len(row.group.runs) > 1)
+    return f"Groups: {found.comparison.reading}\n{_aligned([header, *rows], n_left=2)}{' '.join(reasons)}\n"
+
+
+def _difference_text(found: RunComparison) -> str:
+    """Return the keys that differ as a table whose columns carry the numbers of the groups, else of the runs."""
+    difference, groups = found.difference, found.comparison.groups
+    if found.comparison.is_grouped:
+        told, folded = dict(difference.settings), {**difference.seeds, **difference.noise}
+        columns = [row.group.runs[0] for row in groups]
+        title = "Configuration differences between the groups"
+    else:
+        told, folded = {**difference.settings, **difference.seeds}, dict(difference.noise)
+        columns = [status.run.name for status in found.statuses]
+        title = "Configuration differences"
+    header = ("key", *(f"{number}" for number in range(1, len(columns) + 1)))
+    rows = [(plain(key), *(_configured(values[run]) for run in columns)) for key, values in told.items()]
+    table = _aligned([header, *rows], n_left=1) if rows else ""
+    other = f"Also different, of no weight: {', '.join(map(plain, folded))}.\n" if folded else ""
+    return f"{title}\n{table}{other}" if table or other else ""
 
 
 def _configured(value: ConfigValue) -> str:
-    return UNKNOWN if value is None else shorten_middle(plain(str(value)), MOST_CHARACTERS)
+    return UNKNOWN if value is None else shorten_middle(config_text(value), MOST_CHARACTERS)
 
 
 # --- exporting -----------------------------------------------------------------------------------------------------
@@ -522,106 +522,26 @@ def _is_live_terminal() -> bool:
 
 
 @contextmanager
-def _display(as_json: bool) -> Iterator[Callable[[RunStatus], None]]:
-    """Yield the function that shows one status: a dashboard on a terminal, else plain text or a line of JSON."""
-    if as_json:
-        yield lambda status: _emit_json(status_json(status), indent=None)
-    elif _is_live_terminal():
-        yield from _dashboard_display()
+def _display(as_json: bool) -> Iterator[Callable[[RunStatus, float], None]]:
+    """Yield the function that shows one status for so many seconds.
+
+    A dashboard on a terminal, else plain text or a line of JSON.
+    """
+    if _is_live_terminal() and not as_json:
+        from monitor.dashboard import live_dashboard
+
+        with live_dashboard() as show:
+            yield show
     else:
-        yield lambda status: _emit(f"{format_time(status.now)} UTC\n{_plain_text(status_sections(status))}\n")
+        yield lambda status, seconds: _emit_and_wait(status, seconds, as_json)
 
 
-def _dashboard_display() -> Iterator[Callable[[RunStatus], None]]:
-    from rich.live import Live
-
-    console = _console()
-    with Live(console=console, screen=True, auto_refresh=False) as live:
-        yield lambda status: live.update(_dashboard(status, console.width, console.height), refresh=True)
-
-
-def _console() -> "Console":
-    from rich.console import Console
-
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
-
-
-def _print_coloured(status: RunStatus) -> None:
-    console = _console()
-    for section in status_sections(status):
-        console.print(section.title, style="bold")
-        console.print(_grid(section.figures))
-        console.print()
-
-
-def _grid(figures: Sequence[Figure], *, one_line: bool = False) -> "Table":
-    """Return the figures as two columns; with `one_line` a long value ends in ``…`` instead of going on below."""
-    from rich.table import Table
-    from rich.text import Text
-
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    labels = max((len(figure.label) for figure in figures), default=0)
-    grid.add_column(style="dim", no_wrap=True, min_width=labels + 2)
-    grid.add_column(no_wrap=one_line, overflow="ellipsis" if one_line else "fold")
-    for figure in figures:
-        grid.add_row(Text(f"  {figure.label}"), Text(figure.value, style=_STYLES.get(figure.tone, "")))
-    return grid
-
-
-def _dashboard(status: RunStatus, columns: int, lines: int) -> "RenderableType":
-    """Return the screen of `watch`: metrics beside health, resources and checkpoints; one below the other if narrow."""
-    from rich.console import Group
-    from rich.layout import Layout
-
-    head = _headline(status)
-    metrics = _panel("metrics", _metrics_that_fit(status, lines))
-    health = _panel("health", (*health_figures(status), *finding_figures(status)), one_line=False)
-    resources = _panel("resources", resource_figures(status.sample))
-    checkpoints = _panel("checkpoints", checkpoint_figures(status))
-    if columns < WIDE_COLUMNS:
-        return Group(head, metrics, health, resources, checkpoints)
-    right = Layout(ratio=1)
-    right.split_column(
-        Layout(health, ratio=1),
-        Layout(resources, size=len(resource_figures(status.sample)) + 2),
-        Layout(checkpoints, size=len(checkpoint_figures(status)) + 2),
-    )
-    body = Layout(ratio=1)
-    body.split_row(Layout(metrics, ratio=1), right)
-    screen = Layout()
-    screen.split_column(Layout(head, size=2), body)
-    return screen
-
-
-def _metrics_that_fit(status: RunStatus, lines: int) -> tuple[Figure, ...]:
-    """Return progress, validation and scores, and as many of the newest bars of the trend as have room below them."""
-    figures = (
-        *progress_figures(status),
-        *metric_figures((*status.validation, *status.scores), status.progress)[:6],
-        Figure("", ""),
-    )
-    room = lines - len(figures) - 4  # two lines of head, two of frame
-    return figures + trend_figures(status.trend[-max(room, 3) :], status.progress, width=16)
-
-
-def _panel(title: str, figures: Sequence[Figure], *, one_line: bool = True) -> "Panel":
-    from rich.panel import Panel
-
-    grid = _grid(figures, one_line=one_line)
-    return Panel(grid, title=title, title_align="left", border_style="dim")
-
-
-def _headline(status: RunStatus) -> "RenderableType":
-    from rich.text import Text
-
-    state = status.state
-    problems = f" Problems met while reading: {len(status.problems)}; `status` lists them." if status.problems else ""
-    return Text.assemble(
-        (plain(status.run.name), "bold"),
-        "  ",
-        (state.state, _STYLES.get(state.state, "")),
-        (f"  {plain(state.reason)}{problems}  {format_time(status.now)} UTC. Ctrl+C leaves.", "dim"),
-    )
+def _emit_and_wait(status: RunStatus, seconds: float, as_json: bool) -> None:
+    if as_json:
+        _emit_json(status_json(status), indent=None)
+    else:
+        _emit(f"{format_time(status.now)} UTC\n{_plain_text(status_sections(status))}\n")
+    time.sleep(seconds)
 
 
 # --- the words of the command line ---------------------------------------------------------------------------------
@@ -690,12 +610,30 @@ def _add_watch(commands: Commands) -> None:
 
 
 def _add_compare(commands: Commands) -> None:
-    example = "compare run_a run_b --logdir runs --tag validation/loss --by best"
+    example = "compare run_a run_b --logdir runs --tag validation/loss --baseline run_a"
     command = _add_command(commands, "compare", _compare, "Several runs beside each other", example)
     command.add_argument("runs", nargs="+", metavar="RUN", help="name of a run below the log directory, or its path")
     _add_source(command)
-    command.add_argument("--tag", help="the series to compare (default: the loss of each run)")
-    command.add_argument("--by", choices=("best", "last"), default="best", help="the value that ranks (default: best)")
+    command.add_argument(
+        "--tag", help="the series to compare (default: the validation loss, loss or score that most have)"
+    )
+    command.add_argument(
+        "--by",
+        choices=("best", "last", "final"),
+        default="best",
+        help="the value that ranks; final: the mean over the last 5 %% of the steps (default: best)",
+    )
+    command.add_argument("--step", type=int, metavar="N", help="rank by the value at this step instead")
+    command.add_argument(
+        "--chosen-by", metavar="TAG", help="read the series where this one is best, e.g. test where validation is best"
+    )
+    command.add_argument(
+        "--group",
+        metavar="PATTERN",
+        help=r"regular expression that finds a group's name in a run's, e.g. '(.*)_seed\d+' (default: runs that differ "
+        "only by their seed)",
+    )
+    command.add_argument("--baseline", metavar="NAME", help="group or run to compare with (default: the best group)")
     command.add_argument("--json", action="store_true", help="strict JSON for other programs")
 
 

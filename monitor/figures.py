@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from monitor.analysis.compare import RunRow
+from monitor.analysis.compare import GroupRow, RunRow
 from monitor.health import HealthPoint, score_sum
 from monitor.schema import (
     Band,
@@ -182,18 +182,23 @@ def metric_figures(metrics: Sequence[Metric], progress: Progress, foreign: Forei
     return tuple(metric_figure(foreign(metric.label), metric, progress) for metric in metrics)
 
 
-def health_figures(status: RunStatus) -> tuple[Figure, ...]:
-    """Return the score with its written-out sum, its course, and how many checks ran."""
+def health_figures(status: RunStatus, course_width: int = 30) -> tuple[Figure, ...]:
+    """Return the score with its written-out sum, its course in at most `course_width` characters, how many checks ran.
+
+    Args:
+        status: The run.
+        course_width: At least 1; the scores at its ends come on top.
+    """
     health = status.health
     return (
         Figure("Score", score_text(health), health.band or ""),
         Figure("Sum", sum_text(health, status.progress.first_epoch_step)),
-        Figure("Course", _course(status.health_history)),
+        Figure("Course", _course(status.health_history, course_width)),
         Figure("Checks", f"{health.checks.ran} of {health.checks.of} ran"),
     )
 
 
-def _course(history: Sequence[HealthPoint], most: int = 30) -> str:
+def _course(history: Sequence[HealthPoint], most: int) -> str:
     """Return the score over time, drawn between 0 and 100; every character is the lowest of its share of the points."""
     if not history:
         return UNKNOWN
@@ -220,7 +225,6 @@ def sum_text(health: Health, first_epoch_step: int | None = None) -> str:
 
 def finding_title(finding: Finding, progress: Progress, foreign: Foreign = plain) -> str:
     """Return a finding in a line: severity, what, in which series, since when, and whether it lasts."""
-    where = f" in {foreign(finding.tag)}" if finding.tag else ""
     since = f", since {moment(finding.onset_step, progress)}" if finding.onset_step is not None else ""
     if finding.open:
         state = ""
@@ -228,7 +232,13 @@ def finding_title(finding: Finding, progress: Progress, foreign: Foreign = plain
         state = ", over"
     else:
         state = f", over at {moment(finding.recovered_step, progress)}"
-    return f"{finding.severity}: {finding.kind.replace('_', ' ')}{where}{since}{state}"
+    return f"{finding_name(finding, foreign)}{since}{state}"
+
+
+def finding_name(finding: Finding, foreign: Foreign = plain) -> str:
+    """Return severity, kind and series of a finding: ``error: overfitting in validation/loss``."""
+    where = f" in {foreign(finding.tag)}" if finding.tag else ""
+    return f"{finding.severity}: {finding.kind.replace('_', ' ')}{where}"
 
 
 def checkpoint_figures(status: RunStatus, foreign: Foreign = plain) -> tuple[Figure, ...]:
@@ -272,9 +282,9 @@ def _series_of(word: str, numbers: Sequence[int], limit: int) -> str:
 def resource_figures(sample: Sample, foreign: Foreign = plain) -> tuple[Figure, ...]:
     """Return CPU, memory and disk of the machine and one figure per GPU, or why there is none."""
     figures = [
-        Figure("CPU", format_percent(sample.cpu_percent)),
-        Figure("Memory", _used(sample.memory_used_bytes, sample.memory_total_bytes)),
-        Figure("Disk free", format_bytes(sample.disk_free_bytes)),
+        Figure("CPU", _processor(sample)),
+        Figure("Memory", f"{used_text(sample.memory_used_bytes, sample.memory_total_bytes)}{_swap(sample)}"),
+        Figure("Disk free", f"{disk_text(sample)}{_disk_traffic(sample)}"),
     ]
     figures.extend(Figure(f"GPU {gpu.index}", _gpu(gpu, foreign)) for gpu in sample.gpus)
     if not sample.gpus:
@@ -282,16 +292,70 @@ def resource_figures(sample: Sample, foreign: Foreign = plain) -> tuple[Figure, 
     return tuple(figures)
 
 
-def _used(used: int | None, total: int | None) -> str:
+def _processor(sample: Sample) -> str:
+    text, cores = format_percent(sample.cpu_percent), sample.core_percents
+    return f"{text}, the busiest of {len(cores)} cores {format_percent(max(cores))}" if len(cores) > 1 else text
+
+
+def _swap(sample: Sample) -> str:
+    return f", {format_bytes(sample.swap_used_bytes)} swapped out" if sample.swap_used_bytes else ""
+
+
+def disk_text(sample: Sample) -> str:
+    """Return what is free on the disk of the run: ``78.3 GB of 250 GB``."""
+    free = format_bytes(sample.disk_free_bytes)
+    return f"{free} of {format_bytes(sample.disk_total_bytes)}" if sample.disk_total_bytes else free
+
+
+def _disk_traffic(sample: Sample) -> str:
+    rates = traffic_text(sample)
+    return f", {rates}" if rates else ""
+
+
+def traffic_text(sample: Sample) -> str:
+    """Return what all disks read and write now; empty where that is not known."""
+    read, written = sample.disk_read_bytes_per_second, sample.disk_write_bytes_per_second
+    if read is None or written is None:
+        return ""
+    return f"reading {format_bytes(round(read))}/s, writing {format_bytes(round(written))}/s"
+
+
+def used_text(used: int | None, total: int | None) -> str:
+    """Return a share of memory: ``8.0 GB of 32.0 GB (25 %)``."""
     if used is None or not total:
         return format_bytes(used)
     return f"{format_bytes(used)} of {format_bytes(total)} ({format_percent(100 * used / total)})"
 
 
 def _gpu(gpu: GpuSample, foreign: Foreign) -> str:
-    celsius = UNKNOWN if gpu.temperature_celsius is None else f"{gpu.temperature_celsius:.0f} °C"
-    memory = _used(gpu.memory_used_bytes, gpu.memory_total_bytes)
-    return f"{format_percent(gpu.utilization_percent)} busy, {memory}, {celsius}, {foreign(gpu.name)}"
+    parts = (
+        f"{format_percent(gpu.utilization_percent)} busy",
+        used_text(gpu.memory_used_bytes, gpu.memory_total_bytes),
+        celsius_text(gpu),
+        power_text(gpu),
+        foreign(gpu.name),
+    )
+    return ", ".join(part for part in parts if part)
+
+
+def celsius_text(gpu: GpuSample) -> str:
+    """Return the temperature of a GPU: ``61 °C``."""
+    return UNKNOWN if gpu.temperature_celsius is None else f"{gpu.temperature_celsius:.0f} °C"
+
+
+def power_text(gpu: GpuSample) -> str:
+    """Return the power a GPU draws, ``320 W of 700 W``; empty where the driver does not tell."""
+    if gpu.power_watts is None:
+        return ""
+    limit = "" if gpu.power_limit_watts is None else f" of {gpu.power_limit_watts:.0f} W"
+    return f"{gpu.power_watts:.0f} W{limit}"
+
+
+def load_spark(percents: Sequence[float], most: int) -> str:
+    """Return loads of 0–100 % in at most `most` characters; each is the highest of its share of the loads."""
+    size = max(-(-len(percents) // most), 1)
+    highest = (max(percents[start : start + size]) for start in range(0, len(percents), size))
+    return "".join(_SPARKS[_level(min(max(percent, 0.0), 100.0) / 100)] for percent in highest)
 
 
 def trend_figures(trend: Sequence[TrendBar], progress: Progress, width: int = 30) -> tuple[Figure, ...]:
@@ -389,4 +453,28 @@ def comparison_cells(row: RunRow) -> tuple[str, ...]:
         format_step(row.last_step),
         format_step(row.n_points),
         format_duration(row.duration_seconds),
+    )
+
+
+def further_cells(row: RunRow) -> tuple[str, ...]:
+    """Return what else a table of results tells of a run: mean of the last 5 %, way to the baseline's best, health."""
+    return (
+        format_number(row.final),
+        format_step(row.steps_to_target),
+        format_duration(row.seconds_to_target),
+        format_step(row.health),
+    )
+
+
+def group_cells(row: GroupRow) -> tuple[str, ...]:
+    """Return what a table of groups tells: runs with a value, mean, deviation, interval of the mean, median, range."""
+    interval = UNKNOWN if row.low is None else f"{format_number(row.low, 4)} to {format_number(row.high, 4)}"
+    span = UNKNOWN if row.smallest is None else f"{format_number(row.smallest, 4)} to {format_number(row.largest, 4)}"
+    return (
+        f"{row.n} of {len(row.group.runs)}",
+        format_number(row.mean),
+        format_number(row.std, 3),
+        interval,
+        format_number(row.median),
+        span,
     )

@@ -14,7 +14,8 @@ from typing import Final
 
 import numpy as np
 
-from monitor.analysis.compare import Comparison, RunRow, config_difference
+from monitor.analysis.compare import Comparison, RunRow
+from monitor.analysis.configurations import config_difference
 from monitor.analysis.series import non_finite_rows, session_starts, thin, visible
 from monitor.errors import ReportNotWritten
 from monitor.figures import (
@@ -23,6 +24,7 @@ from monitor.figures import (
     checkpoint_figures,
     comparison_cells,
     finding_title,
+    group_cells,
     health_figures,
     moment,
     progress_figures,
@@ -325,6 +327,7 @@ def render_comparison_report(statuses: Sequence[RunStatus], comparison: Comparis
         _section(
             f"Result for {code_span(comparison.tag)}", [prose(comparison.verdict), "", *_comparison_table(comparison)]
         ),
+        *([_section("Groups", _group_table(comparison))] if comparison.is_grouped else []),
         _section("Ranking", _ranking(comparison.ranking)),
         _section("Configuration differences", _difference(statuses)),
         *(_section(f"Run {code_span(status.run.name)}", _in_short(status)) for status in statuses),
@@ -344,6 +347,12 @@ def _comparison_table(comparison: Comparison) -> Lines:
 
 def _comparison_row(row: RunRow) -> Sequence[str]:
     return (table_cell(row.run), *comparison_cells(row))
+
+
+def _group_table(comparison: Comparison) -> Lines:
+    header = ("group", "runs", "mean", "deviation", "95 % of the mean", "median", "range")
+    rows = [(table_cell(row.group.name), *group_cells(row)) for row in comparison.groups]
+    return [f"Compared is {prose(comparison.reading)}.", "", *_table(header, rows)]
 
 
 def _ranking(ranking: Sequence[str]) -> Lines:

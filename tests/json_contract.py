@@ -1,4 +1,4 @@
-"""The keys of ``status --json`` as other programs rely on them, and a reader that refuses what is no JSON."""
+"""The keys of ``status --json`` and ``compare --json`` as others rely on them, and a reader that refuses non-JSON."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -46,6 +46,34 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 
 
+COMPARE_KEYS: Mapping[str, tuple[str, ...]] = {
+    "": ("schema_version", "runs", "ranking", "difference", "verdict", "config_difference", "problems"),
+    "runs": (
+        *("name", "group", "tag", "best", "best_step", "last", "last_step", "n_points", "duration_seconds", "value"),
+        *("value_step", "final", "area", "steps_to_target", "seconds_to_target", "health"),
+    ),
+    "difference": (
+        *("compared", "by", "chosen_by", "direction", "baseline", "baseline_named", "confidence", "method"),
+        *("correction", "n_tests", "groups", "pairs"),
+    ),
+    "difference.groups": (
+        *("name", "runs", "seeded", "reason", "n", "mean", "std", "low", "high", "median", "iqm", "smallest"),
+        *("largest", "best", "last", "final", "area", "duration_seconds", "n_reached", "steps_to_target"),
+        *("seconds_to_target", "health"),
+    ),
+    "difference.pairs": (
+        *("group", "baseline", "n", "n_baseline", "difference", "low", "high", "p_value", "p_corrected"),
+        *("needed_runs", "outcome", "sentence"),
+    ),
+    "config_difference": ("settings", "seeds", "noise", "associations"),
+    "config_difference.associations": ("keys", "n", "correlation", "strength", "levels", "sentence"),
+    "config_difference.associations.levels": ("value", "n", "mean"),
+    "problems": ("path", "offset", "kind", "detail"),
+}
+# Objects whose keys are those of somebody's configuration.
+FREE = ("config_difference.settings", "config_difference.seeds", "config_difference.noise")
+
+
 def strict_loads(text: str) -> Any:
     """Return the value of strict JSON.
 
@@ -59,13 +87,13 @@ def _refuse(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
 
 
-def missing_keys(value: object, place: str = "") -> Iterator[str]:
+def missing_keys(value: object, place: str = "", keys: Mapping[str, tuple[str, ...]] = KEYS) -> Iterator[str]:
     """Yield the keys that are missing or not known, in every object of the answer."""
     if isinstance(value, list):
         for item in value:
-            yield from missing_keys(item, place)
-    elif isinstance(value, dict):
-        if set(value) != set(KEYS[place]):
-            yield f'keys of "{place or "the top"}": {sorted(set(value) ^ set(KEYS[place]))}'
+            yield from missing_keys(item, place, keys)
+    elif isinstance(value, dict) and place not in FREE:
+        if set(value) != set(keys[place]):
+            yield f'keys of "{place or "the top"}": {sorted(set(value) ^ set(keys[place]))}'
         for key, item in value.items():
-            yield from missing_keys(item, f"{place}.{key}" if place else key)
+            yield from missing_keys(item, f"{place}.{key}" if place else key, keys)
