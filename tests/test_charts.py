@@ -1,32 +1,44 @@
 """Charts: what is sent to the browser, what is said about it, and that names stay data."""
 
+import io
 import json
 from datetime import UTC
 from zoneinfo import ZoneInfo
 
 import altair as alt
 import numpy as np
+import pandas as pd
 import pytest
 
+from monitor.analysis.group_curves import group_curve
 from monitor.chart_spec import build_spec
 from monitor.charts import (
     MAX_POINTS_PER_CHART,
     PALETTE,
+    SEVERITY_COLORS,
     Curve,
+    Mark,
+    ReferenceBand,
     Style,
     StyleBook,
     beside,
+    checkpoint_marks,
     curve_of,
     draw,
+    emphasised,
+    finding_marks,
     gpu_curves,
+    group_line,
     health_points,
     host_curves,
     layout_of,
     palette_style,
+    render_curves_csv,
     without_common_path,
 )
 from monitor.health import HealthPoint
-from monitor.schema import GpuSample, Points, Sample
+from monitor.schema import Checkpoint, GpuSample, Points, Sample
+from tests.statuses import finding
 
 SOLID = Style(PALETTE[0])
 HOSTILE = 'a"]) + event.view.location.href + ("\\'
@@ -71,7 +83,7 @@ def luminance(color):
 
 
 @pytest.mark.parametrize("background", ["#FFFFFF", "#0F141A"])
-@pytest.mark.parametrize("color", PALETTE)
+@pytest.mark.parametrize("color", [*PALETTE, *SEVERITY_COLORS.values()])
 def test_every_line_is_seen_on_a_light_and_a_dark_page(color, background):
     assert contrast(color, background) >= 3
 
@@ -108,9 +120,54 @@ def test_validation_is_dashed_and_never_in_the_colour_of_the_training():
 def test_the_specification_is_valid_vega_lite(kind, log_y, count):
     curves = [curve([1.0, 2.0], label=f"c{number}") for number in range(count)]
     spec = json.loads(json.dumps(build_spec(layout_of(curves, kind, log_y=log_y, y_kind="learning_rate"))))
+    assert_valid(spec)
+
+
+@pytest.mark.parametrize("interactive", [False, True])
+@pytest.mark.parametrize(
+    "options",
+    [{"log_x": True}, {"clip_outliers": True}, {"bands": [ReferenceBand(1.0, 2.0)]}, {"steps": True}],
+    ids=lambda options: next(iter(options)),
+)
+def test_the_specification_of_every_option_is_valid_vega_lite(options, interactive):
+    band = curve([1.0, 2.0], label="mean", low=np.array([0.5, 1.5]), high=np.array([1.5, 2.5]))
+    thick = Curve("baseline", np.arange(2.0), np.ones(2), emphasised(SOLID))
+    layout = layout_of([band, thick], "step", **options)
+    assert_valid(json.loads(json.dumps(build_spec(layout, interactive=interactive))))
+
+
+def assert_valid(spec):
     for layer in spec["layer"]:
         layer["encoding"].pop("order", None)  # Vega-Lite knows a null order, its schema does not
     assert alt.LayerChart.from_dict(spec).to_dict()["height"] == 230
+
+
+def test_every_layer_finds_its_data_set():
+    curves = [curve([1.0, 50.0], low=np.zeros(2), high=np.ones(2))]
+    layout = layout_of(curves, "step", clip_outliers=True, bands=[ReferenceBand(1.0, 2.0)])
+    names = {layer["data"]["name"] for layer in build_spec(layout)["layer"]}
+    assert names == set(draw(layout, curves).datasets)
+
+
+def test_what_happens_in_a_run_does_not_change_its_specification():
+    quiet = curve([1.0, 2.0])
+    marks = (Mark(1.0, "finding", "error: spike", "error"), Mark(1.0, "checkpoint", "checkpoint a"))
+    eventful = curve([1.0, 900.0, np.nan], marks=marks, restarts=np.array([1.0]))
+    options = {"clip_outliers": True, "bands": [ReferenceBand(1.0, 2.0)]}
+    assert layout_of([quiet], "step", **options) == layout_of([eventful], "step", **options)
+
+
+def test_a_picture_has_nothing_to_point_at():
+    spec = build_spec(layout_of([curve([1.0]), curve([2.0], label="b")], "step"), interactive=False)
+    assert spec["params"] == []
+    assert "param" not in json.dumps(spec["layer"])
+
+
+def test_the_baseline_is_drawn_thicker():
+    curves = [curve([1.0]), Curve("baseline", np.zeros(1), np.ones(1), emphasised(SOLID))]
+    (lines,) = (layer for layer in build_spec(layout_of(curves, "step"))["layer"] if layer["name"] == "lines")
+    usual, thick = lines["encoding"]["strokeWidth"]["scale"]["range"]
+    assert thick > usual
 
 
 def test_zoom_is_a_named_parameter_over_the_x_axis_at_the_top():
@@ -192,6 +249,16 @@ def test_a_zoomed_part_is_sent_in_full():
     assert {0.0, 99_999.0} <= set(sent)
 
 
+@pytest.mark.parametrize("step", [2.0**31 - 1, 2.0**31, 2.0**52])
+def test_a_huge_step_is_sent_exactly(step):
+    assert column(drawn(curve([1.0], x=[step])).datasets["lines"], "x") == [step]
+
+
+def test_many_series_keep_their_names():
+    curves = [curve([1.0], label=f"run {number}") for number in range(200)]
+    assert column(drawn(*curves).datasets["lines"], "series")[-1] == "run 199"
+
+
 def test_nan_breaks_the_line_and_is_marked_at_its_step():
     drawing = drawn(curve([1.0, np.nan, np.inf, 2.0]))
     assert column(drawing.datasets["lines"], "value") == [1.0, None, 2.0]
@@ -249,6 +316,233 @@ def test_wall_time_is_told_in_the_readers_zone():
     assert column(hover, "x") == [1_700_000_000_000.0]
 
 
+# --- options of the axes -------------------------------------------------------------------------------------------
+
+
+def test_clipped_outliers_are_counted_and_stay_in_the_data():
+    values = np.append(np.linspace(1.0, 2.0, 200), [500.0, -300.0, 700.0])
+    drawing = drawn(curve(values), clip_outliers=True)
+    assert "outliers beyond the axis: 2 above, 1 below" in drawing.caption
+    assert max(column(drawing.datasets["lines"], "value")) == 700.0
+    assert column(drawing.datasets["limits"], "edge") == [
+        column(drawing.datasets["limits"], "low")[0],
+        column(drawing.datasets["limits"], "high")[0],
+    ]
+
+
+def test_the_clipped_axis_holds_all_other_values():
+    values = np.append(np.linspace(1.0, 2.0, 200), 500.0)
+    limits = drawn(curve(values), clip_outliers=True).datasets["limits"]
+    assert column(limits, "low")[0] < 1.0
+    assert 2.0 < column(limits, "high")[0] < 3.0
+
+
+def test_without_outliers_a_clipped_axis_follows_the_data():
+    drawing = drawn(curve(np.linspace(1.0, 2.0, 200)), clip_outliers=True)
+    assert drawing.datasets["limits"].num_rows == 0
+    assert "outliers" not in drawing.caption
+
+
+def test_outliers_of_a_logarithmic_axis_are_measured_in_powers_of_ten():
+    values = np.append(np.logspace(-4, 0, 500), [1e-12] * 3)
+    drawing = drawn(curve(values), clip_outliers=True, log_y=True)
+    assert "outliers beyond the axis: 3 below" in drawing.caption
+
+
+def test_only_nan_has_no_outliers():
+    assert drawn(curve([np.nan, np.nan]), clip_outliers=True).datasets["limits"].num_rows == 0
+
+
+def test_fixed_limits_win_over_clipping():
+    assert not layout_of([curve([1.0])], "step", clip_outliers=True, y_domain=(0.0, 1.0)).clip_outliers
+
+
+def test_a_logarithmic_x_axis_begins_above_0_and_says_what_it_leaves_out():
+    marks = (Mark(0.0, "finding", "warning: slow"), Mark(1.0, "checkpoint", "checkpoint a"))
+    drawing = drawn(curve([5.0, 4.0, np.nan, 2.0], marks=marks, restarts=np.array([0.0])), log_x=True)
+    assert column(drawing.datasets["lines"], "x") == [1.0, 2.0, 3.0]
+    assert all(x > 0 for table in drawing.datasets.values() for x in column(table, "x"))
+    assert "1 at or below 0 have no place on a logarithmic axis" in drawing.caption
+
+
+def test_a_time_of_day_has_no_logarithm():
+    assert not layout_of([curve([1.0])], "wall", log_x=True).log_x
+
+
+def test_a_reference_band_is_drawn_behind_and_explained():
+    drawing = drawn(curve([1.0]), bands=[ReferenceBand(1e-5, 1e-3, "grey: recommended")])
+    assert drawing.datasets["bands"].to_pylist() == [{"low": 1e-5, "high": 1e-3}]
+    assert drawing.caption == "1 point · grey: recommended"
+    layers = [
+        layer["name"] for layer in build_spec(layout_of([curve([1.0])], "step", bands=[ReferenceBand(0, 1)]))["layer"]
+    ]
+    assert layers[0] == "bands"
+
+
+# --- areas ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_group_is_its_mean_with_its_interval_around_it():
+    x = np.arange(3.0)
+    group = group_curve([(x, np.array([1.0, 2.0, 3.0])), (x, np.array([3.0, 4.0, 5.0]))], band="range")
+    drawing = drawn(group_line(group, "two seeds", SOLID))
+    assert column(drawing.datasets["lines"], "value") == [2.0, 3.0, 4.0]
+    assert column(drawing.datasets["areas"], "low") == [1.0, 2.0, 3.0]
+    assert column(drawing.datasets["areas"], "high") == [3.0, 4.0, 5.0]
+    assert column(drawing.datasets["hover"], "s0")[0] == "2 (1 to 3)  two seeds"
+
+
+def test_an_area_breaks_where_its_edges_are_unknown():
+    drawing = drawn(curve([1.0, 2.0], low=np.array([0.5, np.nan]), high=np.array([1.5, np.nan])))
+    assert column(drawing.datasets["areas"], "low") == [0.5, None]
+
+
+def test_a_thinned_area_keeps_the_extremes_of_its_edges():
+    n_points = 50_000
+    low, high = np.zeros(n_points), np.full(n_points, 2.0)
+    low[31_234], high[777] = -9.0, 9.0
+    areas = drawn(curve(np.ones(n_points), low=low, high=high)).datasets["areas"]
+    assert min(column(areas, "low")) == -9.0
+    assert max(column(areas, "high")) == 9.0
+    assert areas.num_rows <= 500
+
+
+def test_an_area_that_reaches_below_0_ends_at_the_smallest_value_of_a_logarithmic_axis():
+    drawing = drawn(curve([1.0, 0.5], low=np.array([0.8, -0.1]), high=np.array([1.2, 1.1])), log_y=True)
+    assert column(drawing.datasets["areas"], "low") == [0.8, 0.5]
+
+
+# --- marks ---------------------------------------------------------------------------------------------------------
+
+
+def found(**changes):
+    return finding(tag="loss", **changes)
+
+
+def test_a_finding_has_the_colour_of_its_severity_and_fades_when_it_is_over():
+    series, x = points([1.0] * 10), np.arange(10.0)
+    findings = [found(severity="error", onset_step=3), found(severity="notice", onset_step=7, open=False)]
+    drawing = drawn(curve_of(series, x, "loss", SOLID, marks=finding_marks(findings, "loss", series, x)))
+    assert column(drawing.datasets["onsets"], "x") == [3.0, 7.0]
+    assert column(drawing.datasets["onsets"], "color") == [SEVERITY_COLORS["error"], SEVERITY_COLORS["notice"]]
+    still_open, over = column(drawing.datasets["onsets"], "opacity")
+    assert still_open > over
+    assert "2 findings begin at the coloured lines" in drawing.caption
+
+
+@pytest.mark.parametrize("changes", [{"severity": "info"}, {"onset_step": None}, {"onset_step": 99}])
+def test_what_is_no_fault_or_has_no_place_is_not_marked(changes):
+    series = points([1.0] * 10)
+    assert finding_marks([found(**changes)], "loss", series, np.arange(10.0)) == ()
+
+
+def test_a_finding_about_another_series_is_not_marked():
+    series = points([1.0] * 10)
+    assert finding_marks([found(onset_step=3)], "accuracy", series, np.arange(10.0)) == ()
+
+
+def test_the_pointer_tells_what_happened_and_need_not_hit_it_exactly():
+    marks = (Mark(500.0, "finding", "error: spike", "error"), Mark(500.0, "checkpoint", "checkpoint epoch5"))
+    hover = drawn(curve(np.ones(1_000), marks=marks, restarts=np.array([500.0]))).datasets["hover"]
+    x = np.array(column(hover, "x"))
+    (row,) = np.flatnonzero(x == 500.0)
+    assert column(hover, "position")[row] == "step 500 · restarted · error: spike · checkpoint epoch5"
+    assert np.abs(np.delete(x, row) - 500.0).min() > 1_000 / 120
+
+
+def test_many_things_at_one_place_are_counted():
+    marks = tuple(Mark(0.0, "checkpoint", f"checkpoint {number}") for number in range(5))
+    (text,) = column(drawn(curve([1.0], marks=marks)).datasets["hover"], "position")
+    assert text == "step 0 · checkpoint 0 · checkpoint 1 · checkpoint 2 · 2 more"
+
+
+def checkpoint(name="best", step=None, epoch=None, modified=0.0):
+    return Checkpoint(name, "other", epoch, step, 1, modified, True)
+
+
+@pytest.mark.parametrize(
+    ("saved", "place"),
+    [
+        (checkpoint(step=4), 40.0),
+        (checkpoint(epoch=3), 20.0),
+        (checkpoint(modified=6.5), 60.0),
+    ],
+    ids=["step", "epoch", "time"],
+)
+def test_a_checkpoint_stands_where_it_was_saved(saved, place):
+    series = points([1.0] * 10)  # steps and seconds 0 to 9
+    (mark,) = checkpoint_marks([saved], series, 10.0 * np.arange(10), np.arange(1.0, 11.0))
+    assert (mark.x, mark.words) == (place, "checkpoint best")
+
+
+@pytest.mark.parametrize(
+    "saved",
+    [checkpoint(step=40), checkpoint(epoch=40), checkpoint(modified=9e9), checkpoint(modified=-1.0)],
+    ids=["step", "epoch", "copied later", "older than the run"],
+)
+def test_a_checkpoint_from_outside_the_series_has_no_place(saved):
+    series = points([1.0] * 10)
+    assert checkpoint_marks([saved], series, np.arange(10.0), np.arange(1.0, 11.0)) == ()
+
+
+def test_a_checkpoint_of_an_epoch_has_no_place_where_epochs_are_unknown():
+    series = points([1.0] * 10)
+    assert checkpoint_marks([checkpoint(epoch=3)], series, np.arange(10.0), np.full(10, np.nan)) == ()
+
+
+def test_checkpoints_are_counted_in_the_caption():
+    drawing = drawn(curve([1.0, 2.0], marks=(Mark(1.0, "checkpoint", "checkpoint a"),)))
+    assert column(drawing.datasets["checkpoints"], "x") == [1.0]
+    assert "a checkpoint at the triangle" in drawing.caption
+
+
+# --- CSV -----------------------------------------------------------------------------------------------------------
+
+
+def test_a_csv_holds_every_point_with_step_and_time():
+    series = points([0.5, np.nan, np.inf, -0.25])
+    text = render_curves_csv([curve_of(series, np.arange(4.0), "loss", SOLID)], "epoch").decode()
+    assert text == "series,step,wall_time,value\nloss,0,0,0.5\nloss,1,1,NaN\nloss,2,2,inf\nloss,3,3,-0.25\n"
+
+
+def test_a_csv_is_neither_thinned_nor_smoothed():
+    values = np.random.default_rng(0).random(20_000)
+    text = render_curves_csv([curve_of(points(values), np.arange(20_000.0), "loss", SOLID, weight=0.9)], "step")
+    read = pd.read_csv(io.BytesIO(text), float_precision="round_trip")
+    assert np.array_equal(read["value"].to_numpy(), values)
+
+
+def test_a_csv_is_in_the_unit_of_the_axis():
+    text = render_curves_csv([curve_of(points([1_500.0]), np.zeros(1), "epoch", SOLID, scale=1e-3)], "step").decode()
+    assert text.splitlines()[1] == "epoch,0,0,1.5"
+
+
+def test_names_in_a_csv_are_cells():
+    name = 'a,"b"'
+    curves = [curve_of(points([1.0]), np.zeros(1), label, SOLID) for label in (name, "c")]
+    read = pd.read_csv(io.BytesIO(render_curves_csv(curves, "step")))
+    assert read["series"].tolist() == [name, "c"]
+
+
+def test_a_csv_of_a_group_has_the_edges_of_its_interval():
+    mean = curve([1.0, 2.0], label="mean", low=np.array([0.5, np.nan]), high=np.array([1.5, np.nan]))
+    text = render_curves_csv([mean], "epoch").decode()
+    assert text.splitlines() == [
+        "series,epoch,step,wall_time,value,low,high",
+        "mean,0,,,1,0.5,1.5",
+        "mean,1,,,2,NaN,NaN",
+    ]
+
+
+def test_a_csv_of_the_machine_has_times_and_no_steps():
+    text = render_curves_csv(host_curves([Sample(10.5, 50.0)])[:1], "wall").decode()
+    assert text.splitlines()[1] == "CPU,,10.5,50"
+
+
+def test_a_csv_of_nothing_has_its_header():
+    assert render_curves_csv([], "step") == b"series,step,wall_time,value\n"
+
+
 # --- curves --------------------------------------------------------------------------------------------------------
 
 
@@ -281,7 +575,7 @@ def test_a_clock_that_jumped_back_is_drawn_in_the_order_of_the_axis():
 
 def test_machine_curves_are_percentages_over_time():
     gpus = (GpuSample(0, "H200", 80.0, None, None, None), GpuSample(1, "H200", None, None, None, None))
-    samples = [Sample(10.0, 50.0, 4, 8, None, gpus), Sample(12.0, None, None, None, None, gpus)]
+    samples = [Sample(10.0, 50.0, 4, 8, gpus=gpus), Sample(12.0, gpus=gpus)]
     first, second = gpu_curves(samples)
     processor, memory = host_curves(samples)
     assert (first.value.tolist(), second.value.tolist()) == ([80.0, 80.0], [])

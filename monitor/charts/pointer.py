@@ -1,0 +1,125 @@
+"""The texts under the pointer: one row per position, one text per series, and what happened there."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from datetime import tzinfo
+
+import numpy as np
+import pyarrow as pa
+
+from monitor.charts.curves import Curve
+from monitor.charts.layouts import Layout, YKind
+from monitor.charts.lines import Line
+from monitor.schema import Floats
+from monitor.text import UNKNOWN, format_duration, format_learning_rate, format_number, format_step, format_time
+
+HOVER_ROWS = 120
+MAX_NAMED_AT_ONCE = 3
+MAX_PLACES = 500
+
+
+def hover_table(layout: Layout, lines: Sequence[Line], zone: tzinfo) -> pa.Table:
+    """Return the wide table under the pointer.
+
+    Where something happened, the usual positions close by are left out: the pointer need not hit it to the pixel.
+    """
+    happened = _what_happened(lines)
+    usual = spread(joined([line.curve.x[line.rows] for line in lines]), HOVER_ROWS)
+    alarms = joined([line.curve.x[line.alarms] for line in lines])[:HOVER_ROWS]
+    marked = joined([alarms, np.array(sorted(happened), np.float64)])
+    reach = float(usual[-1] - usual[0]) / HOVER_ROWS if len(usual) else 0.0
+    positions = joined([_far_from(usual, marked, reach), marked])
+    columns: dict[str, pa.Array] = {
+        "x": pa.array(positions * layout.x_scale, pa.float64()),
+        "position": pa.array([_position_text(layout, x, zone, happened) for x in positions], pa.string()),
+    }
+    for line in lines:
+        label = layout.labels[line.number]
+        texts = _texts_at(layout, line.curve, positions, reach)
+        columns[f"s{line.number}"] = pa.array([f"{text}  {label}" for text in texts], pa.string())
+    return pa.table(columns)
+
+
+def joined(parts: Sequence[Floats | None]) -> Floats:
+    """Return the different positions of several curves, sorted."""
+    found: Floats = np.unique(np.concatenate([np.empty(0), *(part for part in parts if part is not None)]))
+    return found
+
+
+def spread(positions: Floats, count: int) -> Floats:
+    """Return at most `count` of some sorted positions, evenly chosen, first and last among them."""
+    if len(positions) <= count:
+        return positions
+    return positions[np.linspace(0, len(positions) - 1, count).round().astype(np.intp)]
+
+
+def _what_happened(lines: Sequence[Line]) -> dict[float, list[str]]:
+    """Return position → what happened there, each thing once."""
+    found: dict[float, list[str]] = {}
+    for x in spread(joined([line.curve.restarts for line in lines]), MAX_PLACES):
+        found.setdefault(float(x), []).append("restarted")
+    marks = [mark for line in lines for mark in line.curve.marks]
+    for mark in marks[:MAX_PLACES]:
+        words = found.setdefault(mark.x, [])
+        if mark.words not in words:
+            words.append(mark.words)
+    return found
+
+
+def _far_from(positions: Floats, marked: Floats, reach: float) -> Floats:
+    if not len(marked):
+        return positions
+    right = np.clip(np.searchsorted(marked, positions), 0, len(marked) - 1)
+    left = np.clip(right - 1, 0, None)
+    distance = np.minimum(np.abs(marked[left] - positions), np.abs(marked[right] - positions))
+    return positions[distance > 1.5 * reach]
+
+
+def _position_text(layout: Layout, x: float, zone: tzinfo, happened: Mapping[float, Sequence[str]]) -> str:
+    words = happened.get(float(x), ())
+    more = len(words) - MAX_NAMED_AT_ONCE
+    named = [*words[:MAX_NAMED_AT_ONCE], *([f"{more} more"] if more > 0 else [])]
+    return " · ".join([_place_text(layout, x, zone), *named])
+
+
+def _place_text(layout: Layout, x: float, zone: tzinfo) -> str:
+    if layout.x_kind == "wall":
+        return format_time(float(x), zone)
+    if layout.x_kind == "relative":
+        return f"{format_duration(float(x))} after the start"
+    return f"{layout.x_kind} {format_step(round(float(x)))}"
+
+
+def _texts_at(layout: Layout, curve: Curve, positions: Floats, reach: float) -> list[str]:
+    """Return the value of a curve at each position, as logged; unknown where no point lies within `reach`."""
+    if not len(curve.x):
+        return [UNKNOWN] * len(positions)
+    right = np.clip(np.searchsorted(curve.x, positions), 0, len(curve.x) - 1)
+    left = np.clip(right - 1, 0, None)
+    nearest = np.where(np.abs(curve.x[left] - positions) < np.abs(curve.x[right] - positions), left, right)
+    if layout.steps:  # a held value counts until the next one
+        nearest = np.where(curve.x[nearest] > positions, left, nearest)
+        reach = math.inf
+    known = np.abs(curve.x[nearest] - positions) <= reach
+    text = _value_text(layout)
+    return [
+        f"{text(float(curve.value[row]))}{_interval_text(curve, int(row), text)}" if ok else UNKNOWN
+        for row, ok in zip(nearest, known, strict=True)
+    ]
+
+
+def _interval_text(curve: Curve, row: int, text: Callable[[float], str]) -> str:
+    if curve.low is None or curve.high is None or not np.isfinite(curve.low[row]):
+        return ""
+    return f" ({text(float(curve.low[row]))} to {text(float(curve.high[row]))})"
+
+
+def _value_text(layout: Layout) -> Callable[[float], str]:
+    texts: dict[YKind, Callable[[float], str]] = {
+        "number": format_number,
+        "learning_rate": format_learning_rate,
+        "seconds": format_duration,
+        "percent": lambda value: f"{value:.0f} %",
+        "score": lambda value: f"{value:.0f}",
+    }
+    return texts[layout.y_kind]
