@@ -308,16 +308,14 @@ def disk_text(sample: Sample) -> str:
 
 
 def _disk_traffic(sample: Sample) -> str:
-    rates = traffic_text(sample)
-    return f", {rates}" if rates else ""
+    return "".join(f", {text}" for text in traffic_forms(sample)[:1])
 
 
-def traffic_text(sample: Sample) -> str:
-    """Return what all disks read and write now; empty where that is not known."""
-    read, written = sample.disk_read_bytes_per_second, sample.disk_write_bytes_per_second
-    if read is None or written is None:
-        return ""
-    return f"reading {format_bytes(round(read))}/s, writing {format_bytes(round(written))}/s"
+def traffic_forms(sample: Sample) -> tuple[str, ...]:
+    """Return what all disks read and write now, in words and in short; nothing where that is not known."""
+    rates = (sample.disk_read_bytes_per_second, sample.disk_write_bytes_per_second)
+    read, written = (f"{format_bytes(None if rate is None else round(rate))}/s" for rate in rates)
+    return () if None in rates else (f"reading {read}, writing {written}", f"r {read}  w {written}")
 
 
 def used_text(used: int | None, total: int | None) -> str:

@@ -54,6 +54,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "monitor.pictures": ("monitor.sources", "monitor.watch", "monitor.cli"),
     "monitor.figures": ("monitor.sources", "monitor.watch", "monitor.cli"),
     "monitor.comparison": ("monitor.sources", "monitor.watch", "monitor.figures", "monitor.report", "monitor.cli"),
+    "monitor.plots": ("monitor.sources", "monitor.watch", "monitor.report", "monitor.figures", "monitor.cli"),
     "monitor.report": ("monitor.sources", "monitor.watch", "monitor.cli"),
     "monitor.dashboard": ("monitor.sources", "monitor.watch", "monitor.cli"),
     # A front end asks watch and status, so that all of them show the same findings.
@@ -81,7 +82,15 @@ ANY_SOURCE: tuple[str, ...] = ("layout",)
 # part of the house that is a leaf → who may import it
 LEAVES: dict[str, tuple[str, ...]] = {"monitor.ui": ("monitor.ui", "pages", "streamlit_app")}
 
-PURE = ("monitor.analysis", "monitor.health", "monitor.status", "monitor.figures", "monitor.schema", "monitor.errors")
+PURE = (
+    "monitor.analysis",
+    "monitor.health",
+    "monitor.status",
+    "monitor.figures",
+    "monitor.plots",
+    "monitor.schema",
+    "monitor.errors",
+)
 IMPURE_IMPORTS = (
     *("asyncio", "datetime", "glob", "io", "logging", "multiprocessing", "os", "pathlib", "random", "shutil", "socket"),
     *("subprocess", "sys", "tempfile", "threading", "time", "urllib", "warnings"),
