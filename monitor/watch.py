@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from monitor.analysis.progress import progress_of, state_of
+from monitor.analysis.progress import SeriesMemory, progress_of, state_of
 from monitor.analysis.roles import choose_roles
-from monitor.analysis.series import loss_trend, metric_of, visible
+from monitor.analysis.series import loss_trend
 from monitor.errors import NotAllowed, NotReadable, RunNotFound
 from monitor.health import Assessor, Evidence
 from monitor.schema import (
@@ -34,10 +34,11 @@ from monitor.settings import Settings
 from monitor.sources.checkpoints import find_checkpoints
 from monitor.sources.config import read_configuration
 from monitor.sources.extras import Extras, read_extras
+from monitor.sources.glance import Glancer
 from monitor.sources.reader import RunReader
 from monitor.sources.resources import ResourceSampler
 from monitor.sources.runs import RunFinder
-from monitor.status import RunStatus
+from monitor.status import RunGlance, RunStatus
 
 MOST_RUNS_HELD = 512  # runs whose points stay in memory; the one not asked for longest makes room
 SEARCH_SECONDS = 1.0  # the log directories are searched at most this often
@@ -85,6 +86,7 @@ class RunWatch:
         self._beside: _Beside | None = None
         self._chosen: tuple[frozenset[str], Mapping[str, str], Roles] | None = None
         self._assessors: OrderedDict[Roles, Assessor] = OrderedDict()
+        self._memory = SeriesMemory()
         self._extras: tuple[int, Extras] = (-1, Extras())
 
     def scalars(self) -> Scalars:
@@ -102,16 +104,23 @@ class RunWatch:
             RunNotFound: There is no such directory, and nothing was read of it before.
             NotReadable: The directory may not be listed, and nothing was read of it before.
         """
-        scalars = self._reader.refresh()
-        if not scalars.series:
-            self._require_directory()
-        with self._lock:
+        with self._lock:  # reading included: a snapshot judged after a newer one would start the judgement anew
+            scalars = self._reader.refresh()
+            if not scalars.series:
+                self._require_directory()
             return self._status(scalars, now, roles or {})
 
     def configuration(self, now: float) -> Configuration:
         """Return the configuration beside the run."""
         with self._lock:
             return self._look_beside(now).configuration
+
+    def state(self, now: float) -> RunState:
+        """Read what is new and return whether the run is alive; its health is not judged."""
+        with self._lock:
+            scalars = self._reader.refresh()
+            roles = self._choose_roles(frozenset(scalars.series), self._settings.roles, scalars)
+            return self._progress(scalars, roles, self._look_beside(now).configuration, now)[1]
 
     def extras(self) -> Extras:
         """Return the text and hyper-parameters logged in the run."""
@@ -124,7 +133,7 @@ class RunWatch:
     def _status(self, scalars: Scalars, now: float, named_roles: Mapping[str, str]) -> RunStatus:
         beside = self._look_beside(now)
         roles = self._choose_roles(frozenset(scalars.series), {**self._settings.roles, **named_roles}, scalars)
-        shown = {role.tag: visible(scalars.points(role.tag)) for role in _all_roles(roles)}
+        shown = {role.tag: self._memory.visible(role.tag, scalars.points(role.tag)) for role in _all_roles(roles)}
         progress, state = self._progress(scalars, roles, beside.configuration, now)
         sample = self._sampler.sample(now, self.path)
         evidence = Evidence(
@@ -144,11 +153,11 @@ class RunWatch:
             roles=roles,
             state=state,
             progress=progress,
-            loss=_metric(shown, roles.loss),
-            learning_rate=_metric(shown, roles.learning_rate),
-            epoch_duration=_metric(shown, roles.duration),
-            validation=_metrics(shown, roles.validation),
-            scores=_metrics(shown, roles.scores),
+            loss=self._metric(shown, roles.loss),
+            learning_rate=self._metric(shown, roles.learning_rate),
+            epoch_duration=self._metric(shown, roles.duration),
+            validation=self._metrics(shown, roles.validation),
+            scores=self._metrics(shown, roles.scores),
             trend=loss_trend(shown[roles.loss.tag], self._settings.progress.trend_epochs) if roles.loss else (),
             health=assessment.health,
             health_history=assessment.history,
@@ -162,9 +171,15 @@ class RunWatch:
         self, scalars: Scalars, roles: Roles, configuration: Configuration, now: float
     ) -> tuple[Progress, RunState]:
         """Return how far the run is and whether it is alive; time left is told of a living run only."""
-        progress = progress_of(scalars, roles, configuration, self._settings, now)
+        progress = progress_of(scalars, roles, configuration, self._settings, now, self._memory)
         state = state_of(scalars, progress, self._settings, now)
         return progress if state.state == "running" else replace(progress, eta_seconds=None), state
+
+    def _metric(self, shown: Mapping[str, Points], role: RoleTag | None) -> Metric | None:
+        return self._memory.metric(shown[role.tag], role) if role else None
+
+    def _metrics(self, shown: Mapping[str, Points], roles: Sequence[RoleTag]) -> tuple[Metric, ...]:
+        return tuple(metric for role in roles if (metric := self._metric(shown, role)))
 
     def _choose_roles(self, tags: frozenset[str], named: Mapping[str, str], scalars: Scalars) -> Roles:
         """Return the roles; chosen anew only when tags were added or other ones are named."""
@@ -229,6 +244,9 @@ class LogWatch:
         self._lock = threading.Lock()
         self._found: tuple[float, RunList] | None = None
         self._watches: OrderedDict[str, RunWatch] = OrderedDict()
+        self._overview_lock = threading.Lock()
+        self._glancer = Glancer()
+        self._glances: dict[str, RunGlance] = {}
 
     def find_runs(self, now: float) -> RunList:
         """Return the runs that are there, newest first; nothing of their events is read."""
@@ -263,6 +281,45 @@ class LogWatch:
     def samples(self) -> tuple[Sample, ...]:
         """Return the readings of this machine, oldest first."""
         return self._sampler.history()
+
+    def overview(self, now: float) -> tuple[RunGlance, ...]:
+        """Return where every run stands, newest first: of old runs only the ends of their files are read.
+
+        A run that has not changed is not looked at again until its state may be another. Runs that may not be opened
+        are left out; asking for one of them by name says why.
+        """
+        runs = self.find_runs(now).runs
+        with self._overview_lock:  # one look at a time: the others take what it found
+            seen = {run.name: self._glance(run, now) for run in runs}
+            self._glances = {name: glance for name, glance in seen.items() if glance is not None}
+            return tuple(self._glances.values())
+
+    def _glance(self, run: Run, now: float) -> RunGlance | None:
+        known = self._glances.get(run.name)
+        if known is not None and known.run == run and not _may_change(known, self.settings, now):
+            return known
+        try:
+            # The run named at the start was not searched for: nobody knows its files before it is read.
+            newest = self._glancer.glance(run) if run.event_files else self.scalars(run.name, now)
+            state = self._state_at(run, newest, now)
+        except (RunNotFound, NotAllowed):  # gone since the search, or a link that leads out
+            return None
+        return RunGlance(
+            run=run,
+            state=state,
+            first_event=newest.first_event,
+            last_event=newest.last_event,
+            step=max((int(points.step[-1]) for points in newest.series.values()), default=None),
+            last={tag: float(points.value[-1]) for tag, points in newest.series.items()},
+        )
+
+    def _state_at(self, run: Run, newest: Scalars, now: float) -> RunState:
+        """Return the state of a run: from its newest points where it is long over, else from all of it."""
+        if newest.count:
+            state = state_of(newest, Progress(), self.settings, now)
+            if state.state == "finished" and now - (newest.last_event or now) > self.settings.progress.inactive_seconds:
+                return state
+        return self._watch(run.name, now).state(now)
 
     def _named_run(self) -> Run:
         path = self.run_directory or Path()
@@ -299,6 +356,19 @@ class LogWatch:
         return RunWatch(path, self.settings, name=run.name, sampler=self._sampler, log_directory=above)
 
 
+def _may_change(glance: RunGlance, settings: Settings, now: float) -> bool:
+    """Return whether a run may stand elsewhere by now although no change of its files was seen.
+
+    A run that runs or waits may stall, one that stalled counts as finished after a day, and the run that was named at
+    the start is not searched for.
+    """
+    if not glance.run.event_files or glance.state.state in ("running", "waiting"):
+        return True
+    if glance.state.state == "finished":
+        return False
+    return now - (glance.last_event or now) > settings.progress.inactive_seconds
+
+
 def _told(problems: tuple[ReadProblem, ...], state: RunState) -> tuple[ReadProblem, ...]:
     """Return the problems a person should hear of: while a run is running its last record may well be incomplete."""
     if state.state != "running":
@@ -317,14 +387,6 @@ def _all_roles(roles: Roles) -> tuple[RoleTag, ...]:
         roles.loss_scale,
     )
     return tuple(role for role in single if role) + roles.validation + roles.scores
-
-
-def _metric(series: Mapping[str, Points], role: RoleTag | None) -> Metric | None:
-    return metric_of(series[role.tag], role) if role else None
-
-
-def _metrics(series: Mapping[str, Points], roles: Sequence[RoleTag]) -> tuple[Metric, ...]:
-    return tuple(metric for role in roles if (metric := _metric(series, role)))
 
 
 def _listed(directories: Sequence[Path]) -> str:

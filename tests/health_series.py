@@ -188,7 +188,6 @@ HEALTHY: Mapping[str, Callable[[np.random.Generator], Evidence]] = {
         heavy_tails,
         negative_loss,
         near_zero,
-        flat_and_noisy,
         constant_rate,
         slow_wander,
         reinforcement,

@@ -4,11 +4,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from monitor.analysis.series import Visible
 from monitor.health import RULES, Assessor, Evidence, assess, assess_history, score_sum
+from monitor.health.episodes import OFF, Reading
+from monitor.health.rules.rule import SeriesReplay, present
+from monitor.health.scene import Scene
 from monitor.health.stats import mann_kendall_z, median, run_lengths, theil_sen_slope
-from monitor.health.track import Track, tick_counts
-from monitor.schema import SEVERITIES, Checkpoint, Checkpoints, Finding, Health, Points, RunState
+from monitor.health.track import Track, Tracks, both_tick_counts, last_tick, tick_counts
+from monitor.schema import SEVERITIES, Checkpoint, Checkpoints, Direction, Finding, Health, Points, RunState, Session
 from monitor.settings import HealthSettings, Settings
+from tests import health_series_learning, health_series_optimiser
 from tests.health_series import (
     FAULTS,
     HEALTHY,
@@ -20,6 +25,7 @@ from tests.health_series import (
     evaluated,
     evidence_of,
     filtered_to_zero,
+    flat_and_noisy,
     gpu,
     jumps_and_stays,
     machine_run,
@@ -33,6 +39,7 @@ from tests.health_series import (
     spikes_and_recovers,
     turns_nan,
 )
+from tests.health_series_machine import MACHINE_FAULTS
 
 SETTINGS = Settings()
 NOW = START + 5000
@@ -82,7 +89,8 @@ def test_each_fault_is_found_at_its_step_for_every_seed(fault: Fault) -> None:
 
 
 def test_every_rule_has_a_fault_in_these_tests() -> None:
-    assert {rule.kind for rule in RULES} == {fault.kind for fault in FAULTS}
+    faults = (*FAULTS, *health_series_learning.FAULTS, *health_series_optimiser.FAULTS, *MACHINE_FAULTS)
+    assert {rule.kind for rule in RULES} == {fault.kind for fault in faults}
 
 
 @pytest.mark.parametrize("name", HEALTHY)
@@ -163,6 +171,166 @@ def test_a_point_that_arrives_late_in_another_series_is_taken_into_account() -> 
     assert assessor.assess(evidence, SETTINGS, NOW) == Assessor().assess(evidence, SETTINGS, NOW)
 
 
+def messy(random: np.random.Generator, count: int = 900) -> Evidence:
+    """Series with several faults each, logged twice here and there, of which some times run backwards."""
+
+    def series(low: float) -> Points:
+        values = decay(count, low=low) * np.exp(random.normal(0, random.uniform(0.01, 0.3), count))
+        for _ in range(int(random.integers(1, 7))):
+            first, length = int(random.integers(0, count)), int(random.integers(1, 70))
+            part = slice(first, first + length)
+            spoiled = (np.nan, np.inf, values[first], values[part] * random.uniform(2, 20), values[part] - 3)
+            values[part] = spoiled[int(random.integers(len(spoiled)))]
+        whole = points(values, late=random.uniform(0, 0.9))
+        whole.wall_time[random.integers(0, count, 3)] -= random.choice([0, 3])
+        return whole.take(np.sort(np.concatenate((np.arange(count), random.integers(0, count, 40)))))
+
+    return evidence_of(
+        series(0.3),
+        validation=series(0.4),
+        learning_rate=np.abs(np.nan_to_num(series(0.1).value[:count], posinf=0.0)),
+        gradient_norm=np.abs(series(1.0).value[:count]),
+        score=series(0.2),
+        free_loss=bool(random.random() < 0.2),
+    )
+
+
+def grow_to(evidence: Evidence, share: float, *, copied: bool = False) -> Evidence:
+    """The evidence when each series had this share of its points, as views of the same columns or as copies."""
+    ends = {tag: round(share * len(one)) for tag, one in evidence.series.items()}
+    series = {
+        tag: one.take(np.arange(ends[tag]) if copied else slice(ends[tag])) for tag, one in evidence.series.items()
+    }
+    return replace(evidence, series=series)
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["growing in place", "copied every time"])
+@pytest.mark.parametrize("seed", range(6))
+def test_a_run_judged_while_it_grows_is_judged_as_at_once(seed: int, copied: bool) -> None:
+    evidence, assessor = seeded(messy, seed), Assessor()
+    for share in (0.0, 0.01, 0.1, 0.11, 0.3, 0.6, 0.601, 0.602, 0.8, 1.0):
+        seen = grow_to(evidence, share, copied=copied)
+        assert repr(assessor.assess(seen, SETTINGS, NOW)) == repr(Assessor().assess(seen, SETTINGS, NOW))
+
+
+def test_a_run_whose_restarts_replace_points_is_judged_as_at_once() -> None:
+    evidence, assessor = seeded(messy, 1), Assessor()
+    logged = evidence.series["train/loss"]
+    again = logged.take(slice(300, None))
+    step, wall = (np.concatenate(pair) for pair in ((logged.step, again.step), (logged.wall_time, NOW + again.step)))
+    sessions = np.repeat(np.array([0, 1], np.int16), (len(logged), len(again)))
+    whole = Points(step, wall, np.concatenate((logged.value, 1.1 * again.value)), sessions)
+    growing = Visible()
+    for end in range(700, len(whole) + 1, 160):
+        growing.follow(whole.take(slice(end)))
+        seen = replace(evidence, series={**evidence.series, "train/loss": growing.points})
+        assert repr(assessor.assess(seen, SETTINGS, NOW)) == repr(Assessor().assess(seen, SETTINGS, NOW))
+
+
+def test_other_roles_start_the_judgement_anew() -> None:
+    evidence, assessor = seeded(overfits), Assessor()
+    assessor.assess(evidence, SETTINGS, NOW)
+    other = replace(evidence, roles=replace(evidence.roles, loss=evidence.roles.validation[0], validation=()))
+    assert repr(assessor.assess(other, SETTINGS, NOW)) == repr(Assessor().assess(other, SETTINGS, NOW))
+
+
+def test_more_spells_that_are_no_numbers_than_are_told_apart_are_judged_as_at_once() -> None:
+    loss = decay(800)
+    loss[20::25] = np.nan
+    loss[500:503] = np.inf
+    evidence, assessor = evidence_of(loss, gradient_norm=loss), Assessor()
+    for share in np.linspace(0.02, 1.0, 15):
+        seen = grow_to(evidence, float(share))
+        live = of_kind(assessor.assess(seen, SETTINGS, NOW).health, "non_finite")
+        assert repr(live) == repr(of_kind(judge(seen), "non_finite"))
+    assert len([finding for finding in live if finding.tag == "train/loss"]) == 20
+
+
+def test_a_second_shift_is_told_whether_or_not_somebody_looked_when_the_first_one_ended() -> None:
+    loss = 1.0 + np.random.default_rng(0).normal(0, 0.03, 900)
+    loss[300:400] += 1.5
+    loss[600:] += 15
+    evidence, assessor = evidence_of(loss), Assessor()
+    assessor.assess(until(evidence, START + 450), SETTINGS, NOW)
+    live = of_kind(assessor.assess(evidence, SETTINGS, NOW).health, "level_shift")
+    assert [finding.onset_step for finding in live] == [600, 300]
+    assert live == of_kind(judge(evidence), "level_shift")
+
+
+def test_a_change_that_lies_ahead_of_the_clock_series_leaves_no_gap_in_the_history() -> None:
+    ahead = (Session(0, "a", START, 0), Session(1, "b", START + 300, 300))
+    evidence, assessor = evidence_of(decay(500), sessions=ahead), Assessor()
+    for time in (200, 250, 400):
+        live = assessor.assess(until(evidence, START + time), SETTINGS, NOW).history
+        assert live == assess_history(until(evidence, START + time), SETTINGS)
+
+
+# --- tracks that grow ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("direction", ["min", "max", None])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_track_that_grew_is_the_track_made_at_once(seed: int, direction: Direction | None) -> None:
+    evidence = seeded(messy, seed)
+    whole = evidence.series["val/loss"]
+    grown = Track("loss", Points.empty(), direction)
+    for end in (0, 1, 2, 3, 30, 31, 400, len(whole)):
+        grown.extend(whole.take(slice(end)))
+        once = Track("loss", whole.take(slice(end)), direction)
+        for name in ("arrival", "finite", "non_finite", "value", "step", "session", "time", "repeats"):
+            assert getattr(grown, name).tolist() == getattr(once, name).tolist(), name
+        assert grown.medians_of_three.tolist() == once.medians_of_three.tolist()
+        assert grown.points.begins_with(once.points)
+        if len(once) >= 4:
+            assert repr(grown.course(len(once))) == repr(once.course(len(once)))
+
+
+def test_a_long_track_that_grew_has_the_course_of_one_made_at_once() -> None:
+    loss = points(10 ** np.linspace(3, -3, 30_000) * np.exp(np.random.default_rng(0).normal(0, 0.1, 30_000)))
+    grown = Track("loss", loss.take(slice(10)))
+    for end in (9_000, 20_000, 30_000):
+        grown.course(len(grown))
+        grown.extend(loss.take(slice(end)))
+    once = Track("loss", loss)
+    assert once.course(30_000).log
+    assert repr(grown.course(30_000)) == repr(once.course(30_000))
+    assert grown.is_positive(30_000)
+
+
+def test_a_track_of_plain_numbers_shares_the_columns_of_its_series() -> None:
+    loss = points(decay(1000))
+    track = Track("loss", loss.take(slice(500)))
+    track.extend(loss)
+    pairs = ((track.value, loss.value), (track.step, loss.step), (track.time, loss.wall_time))
+    assert all(np.shares_memory(one, other) for one, other in pairs)
+
+
+def test_a_series_that_grew_keeps_its_track_and_one_that_was_replaced_gets_another() -> None:
+    tracks, loss = Tracks(), points(decay(100))
+    first = tracks.track("loss", "a", loss.take(slice(50)), "min")
+    assert tracks.track("loss", "a", loss, "min") is first
+    assert tracks.track("loss", "a", points(decay(100, low=0.5)), "min") is not first
+    assert tracks.track("validation", "a", loss, "min") is not first
+
+
+def test_a_rule_reads_each_tick_once_however_often_somebody_looks() -> None:
+    read: list[int] = []
+
+    def note(scene: Scene, track: Track, count: int) -> Reading:
+        read.append(count)
+        return OFF
+
+    replay, tracks = SeriesReplay("rising", lambda scene: present(scene.loss), 12, note), Tracks()
+    evidence = evidence_of(decay(5000))
+    for share in np.linspace(0, 1, 50):
+        replay.advance(Scene(grow_to(evidence, float(share)), SETTINGS, NOW, tracks))
+    assert read == tick_counts(5000, 11)
+
+
+def test_last_tick_is_the_last_of_the_ticks() -> None:
+    assert all(last_tick(count) == tick_counts(count)[-1] for count in (1, 99, 100, 101, 102, 5_000, 1_000_000))
+
+
 def test_ticks_are_dense_at_first_and_then_grow_by_two_percent() -> None:
     ticks = tick_counts(1_000_000)
     assert ticks[:100] == list(range(1, 101))
@@ -177,6 +345,54 @@ def test_a_long_series_keeps_its_course_when_it_is_condensed() -> None:
     assert len(course.blocks) == 40
     assert course.best == pytest.approx(0.315, abs=0.01)
     assert course.noise == pytest.approx(1.25 * 0.1 / np.sqrt(1000), rel=1.0)
+
+
+# --- the second scale of long runs ---------------------------------------------------------------------------------
+
+
+def long_loss(seed: int, rise_from: int | None = None, count: int = 400_000) -> np.ndarray:
+    """A loss of many points that falls, and from some point on climbs within 15,000 points to four times its level."""
+    loss = decay(count) * np.exp(np.random.default_rng(seed).normal(0, 0.05, count))
+    climb = np.zeros(count) if rise_from is None else np.clip((np.arange(count) - rise_from) / 15_000, 0, 1)
+    return loss * (1 + 3 * climb)
+
+
+def test_a_rise_late_in_a_long_run_is_one_finding_made_before_it_is_over() -> None:
+    finding = only(judge(evidence_of(long_loss(0, rise_from=350_000)[:365_000])), "rising")
+    assert finding.open
+    assert finding.onset_step == pytest.approx(350_000, abs=2500)
+    assert finding.detected_step is not None and finding.detected_step < 362_000
+    assert "above the best level of its newest 20,000 points, 0.3" in finding.evidence
+
+
+@pytest.mark.parametrize("name", ["healthy", "wave"])
+def test_a_long_healthy_run_raises_no_alarm_late(name: str) -> None:
+    wave = 1 + 0.2 * np.sin(np.arange(400_000) / 6000) * (name == "wave")
+    found = [one for one in judge(evidence_of(long_loss(1) * wave)).findings if one.kind in ("rising", "divergence")]
+    assert all((one.onset_step or 0) < 100_000 for one in found)
+
+
+def test_a_long_run_judged_while_it_grows_is_judged_as_at_once() -> None:
+    evidence, assessor = evidence_of(long_loss(2, rise_from=102_000, count=125_000)), Assessor()
+    for share in (0.79, 0.801, 0.95, 1.0):
+        seen = grow_to(evidence, share)
+        assert repr(assessor.assess(seen, SETTINGS, NOW)) == repr(Assessor().assess(seen, SETTINGS, NOW))
+
+
+def test_ticks_on_both_scales_are_never_far_apart() -> None:
+    ticks = both_tick_counts(1_000_000)
+    assert ticks[: len(tick_counts(100_000))] == tick_counts(100_000)
+    assert max(np.diff(ticks)) <= 2_000
+    assert both_tick_counts(1_000_000, after=150_500) == [count for count in ticks if count > 150_500]
+
+
+def test_the_recent_course_of_a_long_track_is_that_of_its_newest_points_measured_from_the_start() -> None:
+    track = Track("loss", points(long_loss(3, count=120_000)))
+    recent = track.recent_course(120_000)
+    assert recent is not None
+    assert (recent.length, recent.block_points, recent.start) == (20_000, 496, track.course(120_000).start)
+    assert recent.best == pytest.approx(np.median(track.value[-recent.block_points :]), rel=0.02)
+    assert track.recent_course(99_999) is None
 
 
 # --- single rules --------------------------------------------------------------------------------------------------
@@ -230,8 +446,14 @@ def test_a_spike_at_a_warm_restart_is_explained_by_the_schedule() -> None:
     loss[400:440] *= 3
     rate = np.full(600, 1e-4)
     assert of_kind(judge(evidence_of(loss, learning_rate=rate)), "level_shift")
-    rate[400:] = 1e-3
+    rate[:50] = rate[400:] = 1e-3
     assert not alarms(judge(evidence_of(loss, learning_rate=rate)))
+
+
+def test_a_loss_that_stays_at_chance_level_is_stuck_and_nothing_else() -> None:
+    for seed in range(SEEDS):
+        found = alarms(judge(seeded(flat_and_noisy, seed)))
+        assert [name.partition(":")[0] for name in found] == ["stuck"], f"seed {seed}: {found}"
 
 
 def test_a_shift_whose_old_level_returns_recovers() -> None:

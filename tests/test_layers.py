@@ -54,7 +54,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "monitor.pictures": ("monitor.sources", "monitor.watch", "monitor.cli"),
     "monitor.figures": ("monitor.sources", "monitor.watch", "monitor.cli"),
     "monitor.comparison": ("monitor.sources", "monitor.watch", "monitor.figures", "monitor.report", "monitor.cli"),
-    "monitor.plots": ("monitor.sources", "monitor.watch", "monitor.report", "monitor.figures", "monitor.cli"),
+    "monitor.plots": ("monitor.sources", "monitor.watch", "monitor.report", "monitor.cli"),
     "monitor.report": ("monitor.sources", "monitor.watch", "monitor.cli"),
     "monitor.dashboard": ("monitor.sources", "monitor.watch", "monitor.cli"),
     # A front end asks watch and status, so that all of them show the same findings.

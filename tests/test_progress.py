@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from monitor.analysis.progress import find_totals, progress_of, state_of
+from monitor.analysis.progress import SeriesMemory, find_totals, progress_of, state_of
 from monitor.analysis.roles import choose_roles
 from monitor.schema import Configuration, Points, Progress, Roles, RunState, Scalars
 from monitor.settings import ProgressSettings, Settings
@@ -395,3 +395,58 @@ def test_a_state_needs_no_progress():
 def test_roles_may_be_empty():
     scalars = run(loss=regular(3))
     assert progress_of(scalars, Roles(), Configuration(), Settings(), BEGIN).step == 2
+
+
+# --- a run that grows
+
+
+def grown(kind: str, seed: int) -> dict[str, Points]:
+    """The series of a run of 300 steps that was restarted at step 100, as some trainer logs them."""
+    random = np.random.default_rng(seed)
+    steps = np.concatenate((np.arange(200), 100 + np.arange(200)))
+    wall = np.cumsum(random.uniform(0.5, 2.0, len(steps)))
+    sessions = np.repeat([0, 1], 200)
+    values = {
+        "epochs": (steps + 1, random.uniform(5, 6, len(steps))),
+        "names epochs": (steps // 40, random.uniform(5, 6, len(steps))),
+        "fractions": (steps / 40, np.where(random.random(len(steps)) < 0.3, math.nan, 1.0)),
+        "epochs without a tag": (None, np.ones(len(steps))),
+    }
+    epoch, duration = values[kind]
+    rows = np.flatnonzero(random.random(len(steps)) < (0.9 if kind == "epochs without a tag" and seed else 1.0))
+    return {
+        "train/loss": series(steps, wall, sessions=sessions).take(rows),
+        "train/epoch_duration": series(steps, wall + 0.1, duration, sessions=sessions).take(rows[seed:]),
+        **({} if epoch is None else {"epoch": series(steps, wall + 0.2, epoch, sessions=sessions)}),
+    }
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["epochs", "names epochs", "fractions", "epochs without a tag"])
+def test_progress_remembered_is_progress_looked_up_at_once(kind: str, seed: int):
+    tags, memory = grown(kind, seed), SeriesMemory()
+    for end in range(0, 401, 9):
+        scalars = run(**{tag.replace("/", "__"): points.take(slice(end)) for tag, points in tags.items()})
+        given = (scalars, choose_roles(scalars.series), Configuration({"max_epochs": 300}), Settings(), BEGIN + 900.0)
+        assert progress_of(*given, memory) == progress_of(*given)
+
+
+@pytest.mark.parametrize(
+    "steps, same",
+    [
+        (range(20), True),
+        (range(19), True),
+        (range(1, 20), True),
+        (range(21), True),
+        (range(18), False),
+        (range(22), False),
+        (range(-1, 21), False),
+        ([*range(9), *range(11, 20)], False),
+        ([*range(19), 19, 19], True),
+        ([*range(-9, 0), *range(20)], False),
+        ([], False),
+    ],
+)
+def test_durations_at_the_steps_of_the_loss_but_for_one_say_that_steps_are_epochs(steps, same: bool):
+    durations = series(list(steps), [float(step) for step in steps], [60.0] * len(steps))
+    assert counts_epochs(run(train__loss=regular(20), train__epoch_duration=durations)) is same

@@ -15,6 +15,7 @@ from monitor.schema import GpuSample
 from monitor.sources.resources import NO_DEVICE, NO_GPU, ResourceSampler
 
 MEBIBYTE = 1024**2
+SLOWDOWN = pynvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN
 
 
 def refuse(code: int) -> Callable[..., None]:
@@ -25,7 +26,7 @@ def refuse(code: int) -> Callable[..., None]:
 
 
 def nvml_with(count: int = 1, **functions: Callable[..., object]) -> SimpleNamespace:
-    """NVML with that many GPUs, each at 87 %, 61 °C and 3 of 8 GiB; `functions` replace its answers."""
+    """NVML with that many GPUs, each at 87 %, 61 °C, 412 W and 3 of 8 GiB; `functions` replace its answers."""
     constants = {name: getattr(pynvml, name) for name in dir(pynvml) if name.startswith(("NVML_", "NVMLError"))}
     answers = {
         "nvmlMemory_v2": pynvml.nvmlMemory_v2,
@@ -36,6 +37,9 @@ def nvml_with(count: int = 1, **functions: Callable[..., object]) -> SimpleNames
         "nvmlDeviceGetUtilizationRates": lambda _: SimpleNamespace(gpu=87, memory=10),
         "nvmlDeviceGetMemoryInfo": lambda _, version=None: SimpleNamespace(used=3 * 1024**3, total=8 * 1024**3),
         "nvmlDeviceGetTemperature": lambda _handle, _sensor: 61,
+        "nvmlDeviceGetPowerUsage": lambda _: 412_000,
+        "nvmlDeviceGetEnforcedPowerLimit": lambda _: 700_000,
+        "nvmlDeviceGetTemperatureThreshold": lambda _handle, kind: 92 if kind == SLOWDOWN else 105,
     }
     return SimpleNamespace(**constants, **(answers | functions))
 
@@ -110,6 +114,64 @@ def test_free_space_is_told_for_each_caller_between_readings(tmp_path):
 def test_free_space_of_a_disk_that_is_gone_is_unknown(tmp_path):
     sampler = ResourceSampler(nvml=no_nvml(), load_gputil=lambda: None)
     assert sampler.sample(1_000.0, tmp_path / "gone").disk_free_bytes is None
+
+
+def test_size_of_the_disk_is_told_for_each_caller_between_readings(tmp_path):
+    sampler = ResourceSampler(nvml=no_nvml(), load_gputil=lambda: None)
+    assert sampler.sample(1_000.0).disk_total_bytes is None
+    assert sampler.sample(1_000.1, tmp_path).disk_total_bytes == psutil.disk_usage(str(tmp_path)).total
+
+
+def test_every_core_has_a_load_and_the_machine_their_mean():
+    sample = sample_with(no_nvml())
+    assert len(sample.core_percents) == psutil.cpu_count()
+    assert all(0 <= percent <= 100 for percent in sample.core_percents)
+    mean = sum(sample.core_percents) / len(sample.core_percents)
+    assert sample.cpu_percent == pytest.approx(mean, abs=15)  # the spans of the cores differ by ticks of 10 ms
+
+
+def test_swap_is_that_of_the_machine():
+    assert sample_with(no_nvml()).swap_used_bytes == pytest.approx(psutil.swap_memory().used, abs=2**26)
+
+
+@pytest.mark.skipif(psutil.disk_io_counters() is None, reason="this system does not count what its disks move")
+def test_written_bytes_are_seen_as_a_rate_from_the_second_reading_on(tmp_path):
+    sampler = ResourceSampler(0.0, nvml=no_nvml(), load_gputil=lambda: None)
+    first = sampler.sample(1_000.0)
+    with (tmp_path / "written").open("wb") as file:
+        file.write(bytes(2**22))
+        file.flush()
+        os.fsync(file.fileno())
+    second = sampler.sample(1_002.0)
+    assert first.disk_write_bytes_per_second is None
+    assert second.disk_write_bytes_per_second is not None
+    assert second.disk_read_bytes_per_second is not None
+
+
+@pytest.mark.parametrize(
+    ("function", "fields"),
+    [
+        ("cpu_times", {"cpu_percent"}),
+        ("virtual_memory", {"memory_used_bytes", "memory_total_bytes"}),
+        ("swap_memory", {"swap_used_bytes"}),
+        ("disk_usage", {"disk_free_bytes", "disk_total_bytes"}),
+        ("disk_io_counters", {"disk_read_bytes_per_second", "disk_write_bytes_per_second"}),
+    ],
+)
+def test_only_the_figures_that_the_system_refuses_are_unknown(function, fields, monkeypatch, tmp_path):
+    def unknown() -> set[str]:
+        sampler = ResourceSampler(0.0, nvml=nvml_with())
+        sampler.sample(1_000.0, tmp_path)
+        sample = sampler.sample(1_002.0, tmp_path)
+        return {name for name in type(sample).__slots__ if getattr(sample, name) is None}
+
+    before = unknown()
+
+    def refuses(*_args: object, **_options: object) -> None:
+        raise PermissionError(13, "not allowed")
+
+    monkeypatch.setattr(psutil, function, refuses)
+    assert unknown() == before | fields
 
 
 # --- interval and history ------------------------------------------------------------------------------------------
@@ -188,7 +250,7 @@ def test_machine_as_it_is_has_gpus_or_says_why_not(tmp_path):
 def test_gpus_are_read_through_nvml():
     sample = sample_with(nvml_with(2))
     assert sample.gpu_note is None
-    assert sample.gpus[1] == GpuSample(1, "NVIDIA Model 1", 87.0, 3 * 1024**3, 8 * 1024**3, 61.0)
+    assert sample.gpus[1] == GpuSample(1, "NVIDIA Model 1", 87.0, 3 * 1024**3, 8 * 1024**3, 61.0, 412.0, 700.0, 92.0)
 
 
 def test_nvml_is_started_once():
@@ -205,12 +267,20 @@ def test_nvml_is_started_once():
         ("nvmlDeviceGetUtilizationRates", "utilization_percent"),
         ("nvmlDeviceGetMemoryInfo", "memory_used_bytes"),
         ("nvmlDeviceGetTemperature", "temperature_celsius"),
+        ("nvmlDeviceGetPowerUsage", "power_watts"),
+        ("nvmlDeviceGetEnforcedPowerLimit", "power_limit_watts"),
+        ("nvmlDeviceGetTemperatureThreshold", "slowdown_celsius"),
     ],
 )
 def test_only_the_figure_that_the_driver_does_not_tell_is_unknown(function, field):
     sample = sample_with(nvml_with(**{function: refuse(pynvml.NVML_ERROR_NOT_SUPPORTED)}))
     unknown = {name for name in GpuSample.__slots__ if getattr(sample.gpus[0], name) is None}
     assert unknown == {field, "memory_total_bytes"} if "Memory" in function else unknown == {field}
+
+
+def test_limit_that_a_driver_gives_as_zero_is_unknown():
+    sample = sample_with(nvml_with(nvmlDeviceGetTemperatureThreshold=lambda _handle, _kind: 0))
+    assert sample.gpus[0].slowdown_celsius is None
 
 
 def test_older_driver_tells_its_memory_in_the_older_way():

@@ -291,6 +291,37 @@ def test_a_false_friend_is_no_gradient_norm(tag):
 
 
 @pytest.mark.parametrize(
+    "tag",
+    [
+        "train/loss_scale",
+        "loss_scale",
+        "loss-scale vs samples",
+        "Train/Samples/loss_scale",
+        "grad_scale",
+        "train/grad_scaler",
+        "GradScaler/scale",
+        "scaler/scale",
+        "amp/scale",
+        "amp_scale",
+        "fp16/loss_scale",
+    ],
+)
+def test_a_loss_scale_is_found(tag):
+    roles = roles_of("loss", tag)
+    assert tag_of(roles.loss_scale) == tag
+    assert tag_of(roles.loss) == "loss"
+
+
+@pytest.mark.parametrize("tag", ["logit_scale", "kl_loss_scale", "scale", "train/scale", "reward_scale", "loss"])
+def test_a_false_friend_is_no_loss_scale(tag):
+    assert roles_of("train/loss", tag).loss_scale is None
+
+
+def test_a_loss_scale_can_be_named():
+    assert roles_of("loss", "s/factor", loss_scale="s/factor").loss_scale.label == "loss scale"
+
+
+@pytest.mark.parametrize(
     ("tag", "direction"),
     [
         ("train/loss", "min"),

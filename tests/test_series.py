@@ -7,10 +7,13 @@ import numpy as np
 import pytest
 
 from monitor.analysis.series import (
+    Best,
+    Visible,
     axis_values,
     loss_trend,
     metric_of,
     non_finite_rows,
+    session_starts,
     smooth,
     smooth_sessions,
     thin,
@@ -83,6 +86,53 @@ def test_hiding_equals_its_definition_for_many_restarts():
         steps = steps[np.lexsort((steps, sessions))]
         points = series(steps, sessions=sessions)
         assert visible(points).value.tolist() == points.value[loop_visible(points)].tolist()
+
+
+@pytest.mark.parametrize("copied", [False, True], ids=["growing in place", "copied every time"])
+def test_a_growing_series_shows_what_it_would_at_once(copied):
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        sessions = np.sort(random.integers(0, 6, 80))
+        steps = random.integers(0, 40, 80)
+        whole = series(steps[np.lexsort((steps, sessions))], sessions=sessions)
+        growing = Visible()
+        for end in np.sort(random.integers(0, 81, 30)):
+            points = whole.take(np.arange(end) if copied else slice(end))
+            growing.follow(points)
+            assert growing.points.value.tolist() == points.value[loop_visible(points)].tolist()
+
+
+def test_points_shown_before_a_restart_stay_as_they_were():
+    whole, growing = series([0, 1, 2, 3, 1, 2, 3, 4], sessions=[0, 0, 0, 0, 1, 1, 1, 1]), Visible()
+    shown = []
+    for end in range(9):
+        growing.follow(whole.take(slice(end)))
+        shown.append(growing.points)
+    assert [len(points) for points in shown] == [0, 1, 2, 3, 4, 2, 3, 4, 5]
+    assert [points.value[-1] for points in shown[1:]] == [0, 1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_growing_series_of_which_nothing_is_hidden_is_not_copied():
+    whole, growing = series(range(6), sessions=[0, 0, 0, 1, 1, 1]), Visible()
+    for end in (2, 4, 6):
+        points = whole.take(slice(end))
+        growing.follow(points)
+        assert growing.points is points
+
+
+def test_a_series_that_was_replaced_is_shown_anew():
+    growing = Visible()
+    growing.follow(series([0, 1, 2, 1, 2], sessions=[0, 0, 0, 1, 1]))
+    growing.follow(series([5, 6, 7]))
+    assert growing.points.step.tolist() == [5, 6, 7]
+
+
+def test_session_starts_are_the_rows_at_which_the_session_changes():
+    random = np.random.default_rng(0)
+    for most in (1, 3, 32_767):
+        sessions = np.sort(random.integers(0, most + 1, 200))
+        expected = [row for row in range(200) if row == 0 or sessions[row] != sessions[row - 1]]
+        assert session_starts(series(range(200), sessions=sessions)).tolist() == expected
 
 
 def test_an_empty_series_stays_empty():
@@ -287,6 +337,18 @@ def test_the_change_of_a_negative_value_has_the_sign_of_the_movement():
 
 def test_a_series_without_points_has_no_metric():
     assert metric_of(Points.empty(), LOSS) is None
+
+
+@pytest.mark.parametrize("direction", ["min", "max", None])
+def test_the_best_of_a_growing_series_is_the_best_at_once(direction):
+    random = np.random.default_rng(0)
+    values = np.where(random.random(300) < 0.2, random.choice([NAN, INF, -INF], 300), random.integers(0, 50, 300))
+    steps = np.concatenate((np.arange(150), 100 + np.arange(150)))
+    whole, role = series(steps, values, sessions=np.repeat([0, 1], 150)), RoleTag("a", "a", direction, 0.1)
+    growing, best = Visible(), Best(role)
+    for end in range(0, 301, 7):
+        growing.follow(whole.take(slice(end)))
+        assert repr(metric_of(growing.points, role, best)) == repr(metric_of(whole.take(slice(end)), role))
 
 
 def test_the_trend_holds_the_last_steps_relative_to_the_largest():

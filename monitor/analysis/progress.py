@@ -11,8 +11,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from monitor.analysis.series import last_of_each_step, last_session, visible
-from monitor.schema import Configuration, Floats, Points, Progress, Roles, RoleTag, RunState, Scalars
+from monitor.analysis.series import Best, Visible, last_session, metric_of, session_starts
+from monitor.growing import Tally
+from monitor.schema import Configuration, Floats, Metric, Points, Progress, Roles, RoleTag, RunState, Scalars, Steps
 from monitor.settings import ProgressSettings, Settings
 from monitor.text import format_age, format_duration, format_step
 
@@ -118,67 +119,227 @@ def _positive_count(value: object) -> int | None:
     return math.ceil(number) if math.isfinite(number) and number > 0 else None
 
 
+# --- what is remembered --------------------------------------------------------------------------------------------
+
+
+class _DistinctSteps(Tally):
+    """How many different steps the visible points of a series have."""
+
+    def clear(self) -> None:
+        self.count = 0
+
+    def add(self, points: Points, seen: int) -> None:
+        if not seen:
+            self.count = 1
+        self.count += int(np.count_nonzero(np.diff(points.step[max(seen - 1, 0) :])))
+
+
+class _Epochs(Tally):
+    """What an epoch series holds.
+
+    Attributes:
+        count: Finite values.
+        offsets: Smallest and largest distance of a finite value from its step.
+        lowest: Smallest finite value that is not negative.
+        newest: The last one; None without one.
+        fractional: Whether any of them lies between two epochs.
+    """
+
+    def clear(self) -> None:
+        self.count = 0
+        self.offsets = (math.inf, -math.inf)
+        self.lowest = math.inf
+        self.newest: float | None = None
+        self.fractional = False
+
+    def add(self, points: Points, seen: int) -> None:
+        finite = np.isfinite(points.value[seen:])
+        values = points.value[seen:][finite]
+        offsets = values - points.step[seen:][finite]
+        self.count += len(values)
+        self.offsets = (
+            float(offsets.min(initial=self.offsets[0])),
+            float(offsets.max(initial=self.offsets[1])),
+        )
+        epochs = values[values >= 0]
+        if len(epochs):
+            self.lowest = float(epochs.min(initial=self.lowest))
+            self.newest = float(epochs[-1])
+            self.fractional = self.fractional or bool((epochs != np.floor(epochs)).any())
+
+    @property
+    def equals_step(self) -> bool:
+        """Whether every value is its step, or its step and one."""
+        return self.count > 1 and self.offsets in ((0.0, 0.0), (1.0, 1.0))
+
+
+class _Changes(Tally):
+    """When a count last changed within one session: the newest `recent` + 1 changes and their times.
+
+    Args:
+        recent: Intervals between changes to keep.
+        of_steps: Whether the steps are counted, or the values.
+    """
+
+    def __init__(self, recent: int, of_steps: bool) -> None:
+        self._recent = recent
+        self._of_steps = of_steps
+        super().__init__()
+
+    def clear(self) -> None:
+        self._counts: Floats = np.empty(0)
+        self._times: Floats = np.empty(0)
+
+    def add(self, points: Points, seen: int) -> None:
+        counts = (points.step if self._of_steps else points.value)[seen:].astype(np.float64)
+        finite = np.isfinite(counts)
+        counts, times = counts[finite], points.wall_time[seen:][finite]
+        before = self._counts[-1:] if len(self._counts) else np.array([np.nan])
+        changed = counts != np.concatenate((before, counts[:-1]))
+        self._counts = np.concatenate((self._counts, counts[changed]))[-self._recent - 1 :]
+        self._times = np.concatenate((self._times, times[changed]))[-self._recent - 1 :]
+
+    @property
+    def seconds_per_unit(self) -> float | None:
+        """The median time per unit between the last changes, None without two."""
+        units, seconds = np.diff(self._counts), np.diff(self._times)
+        forward = (units > 0) & (seconds > 0)
+        return float(np.median(seconds[forward] / units[forward])) if forward.any() else None
+
+
+class SeriesMemory:
+    """What was found out of the series of one run, so that a refresh looks at new points only.
+
+    Whatever is asked, the answer is that of a memory which begins now. Not safe to share between threads.
+    """
+
+    def __init__(self) -> None:
+        self._visible: dict[str, Visible] = {}
+        self._steps: dict[str, _DistinctSteps] = {}
+        self._epochs: dict[str, _Epochs] = {}
+        self._changes: dict[tuple[str, int, bool], _Changes] = {}
+        self._best: dict[RoleTag, Best] = {}
+
+    def visible(self, tag: str, points: Points) -> Points:
+        """Return the visible points of a series, as `series.visible` does."""
+        tally = self._visible.setdefault(tag, Visible())
+        tally.follow(points)
+        return tally.points
+
+    def metric(self, shown: Points, role: RoleTag) -> Metric | None:
+        """Return the figures of visible points, as `series.metric_of` does."""
+        return metric_of(shown, role, self._best.setdefault(role, Best(role)))
+
+    def distinct_steps(self, tag: str, shown: Points) -> int:
+        """Return how many different steps visible points have."""
+        tally = self._steps.setdefault(tag, _DistinctSteps())
+        tally.follow(shown)
+        return tally.count
+
+    def epochs(self, tag: str, shown: Points) -> _Epochs:
+        """Return what the visible points of an epoch series hold."""
+        tally = self._epochs.setdefault(tag, _Epochs())
+        tally.follow(shown)
+        return tally
+
+    def seconds_per_unit(self, tag: str, session: Points, recent: int, *, of_steps: bool) -> float | None:
+        """Return the median time per unit between the last `recent` changes of a count, None without one."""
+        tally = self._changes.setdefault((tag, recent, of_steps), _Changes(recent, of_steps))
+        tally.follow(session)
+        return tally.seconds_per_unit
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The series of a run that hold points, and what is remembered of them."""
+
+    series: Mapping[str, Points]
+    memory: SeriesMemory
+
+    def points(self, tag: str | None) -> Points:
+        return Points.empty() if tag is None else self.series[tag]
+
+    def visible(self, tag: str | None) -> Points:
+        return Points.empty() if tag is None else self.memory.visible(tag, self.series[tag])
+
+    def epochs(self, tag: str) -> _Epochs:
+        return self.memory.epochs(tag, self.visible(tag))
+
+    def distinct_steps(self, tag: str) -> int:
+        return self.memory.distinct_steps(tag, self.visible(tag))
+
+    def seconds_per_unit(self, tag: str, recent: int, *, of_steps: bool) -> float | None:
+        return self.memory.seconds_per_unit(tag, last_session(self.visible(tag)), recent, of_steps=of_steps)
+
+
 # --- what a step is ------------------------------------------------------------------------------------------------
 
 
-def _steps_are_epochs(
-    series: Mapping[str, Points], roles: Roles, total_steps: _Total | None, total_epochs: _Total | None
-) -> bool:
+def _steps_are_epochs(known: _Known, roles: Roles, total_steps: _Total | None, total_epochs: _Total | None) -> bool:
     """Return whether one step of the run's loss is one epoch.
 
     True on evidence only: an epoch series that equals the step, tags that say so (Keras ``epoch_loss``), a framework
     that always counts so (YOLO), an epoch duration written at every single step, or a loss at every single step of
     a run whose planned epochs reach beyond its last step while nothing speaks of planned steps. Otherwise False.
     """
-    clock = visible(_clock(series, roles))
-    if not len(clock) or clock.step[0] < 0:
+    tag = _clock(known.series, roles)
+    clock = known.visible(tag)
+    if tag is None or clock.step[0] < 0:
         return False
     if roles.epoch is not None:
-        return _epoch_equals_step(visible(series[roles.epoch.tag]))
+        return known.epochs(roles.epoch.tag).equals_step
     if roles.framework == "YOLO":
         return True
-    if not _at_every_step(clock):
+    if not _at_every_step(known, tag):
         return False
     if roles.loss is not None and roles.loss.tag.rpartition("/")[2].startswith("epoch_"):
         return True
-    if roles.duration is not None and _same_steps(visible(series[roles.duration.tag]), clock):
+    if roles.duration is not None and _same_steps(known, roles.duration.tag, tag):
         return True
     planned = total_epochs is not None and total_epochs.count >= clock.step[-1]
     return len(clock) > 1 and planned and total_steps is None and roles.framework is None
 
 
-def _clock(series: Mapping[str, Points], roles: Roles) -> Points:
-    """Return the series whose steps stand for the run: the loss, in reinforcement learning the reward.
+def _clock(series: Mapping[str, Points], roles: Roles) -> str | None:
+    """Return the tag whose steps stand for the run: the loss, in reinforcement learning the reward; None without one.
 
     In a run trained on a reward the loss may count updates where everything else counts steps of the environment.
     """
     chosen: tuple[RoleTag | None, ...] = (roles.loss, *roles.scores, *roles.validation)
     if roles.loss is not None and roles.loss.direction is None and roles.scores:
         chosen = (roles.scores[0], roles.loss)
-    found = next((series[role.tag] for role in chosen if role is not None and role.tag in series), None)
-    return found if found is not None else max(series.values(), key=len, default=Points.empty())
+    found = next((role.tag for role in chosen if role is not None and role.tag in series), None)
+    return found if found is not None else max(series, key=lambda tag: len(series[tag]), default=None)
 
 
-def _epoch_equals_step(epochs: Points) -> bool:
-    offsets = epochs.value - epochs.step
-    offsets = offsets[np.isfinite(offsets)]
-    return len(offsets) > 1 and bool((offsets == offsets[0]).all()) and offsets[0] in (0, 1)
-
-
-def _at_every_step(points: Points) -> bool:
+def _at_every_step(known: _Known, tag: str) -> bool:
     """Return whether no step between the first and the last was left out."""
-    return bool((np.diff(last_of_each_step(points).step) == 1).all())
+    steps = known.visible(tag).step
+    return known.distinct_steps(tag) == int(steps[-1]) - int(steps[0]) + 1
 
 
-def _same_steps(durations: Points, clock: Points) -> bool:
-    """Return whether both series hold the same steps, but for one that may just be being written."""
-    return len(np.setxor1d(durations.step, clock.step)) <= 1
+def _same_steps(known: _Known, tag: str, clock: str) -> bool:
+    """Return whether a series holds the same steps as one that left none out, but for one that may be being written."""
+    steps, clock_steps = known.visible(tag).step, known.visible(clock).step
+    first, last = int(clock_steps[0]), int(clock_steps[-1])
+    before, after = steps[: np.searchsorted(steps, first)], steps[np.searchsorted(steps, last, "right") :]
+    outside = _distinct(before) + _distinct(after)
+    if outside > 1:
+        return False
+    missing = last - first + 1 - (known.distinct_steps(tag) - outside)
+    return outside + missing <= 1
 
 
-def _first_epoch_step(series: Mapping[str, Points], roles: Roles) -> int:
+def _distinct(steps: Steps) -> int:
+    """Return how many different steps an ascending series has; 2 stands for more."""
+    return int(len(steps) > 0) + int(len(steps) > 0 and steps[0] != steps[-1])
+
+
+def _first_epoch_step(known: _Known, roles: Roles) -> int:
     """Return the step that stands for the first epoch where steps are epochs: 1 for trainers that count from 1."""
-    steps = _clock(series, roles).step
-    return 1 if len(steps) and int(steps.min()) == 1 else 0
+    points = known.points(_clock(known.series, roles))
+    first_steps = points.step[session_starts(points)]
+    return 1 if len(first_steps) and int(first_steps.min()) == 1 else 0
 
 
 # --- progress ------------------------------------------------------------------------------------------------------
@@ -214,7 +375,12 @@ class _Remainder:
 
 
 def progress_of(
-    scalars: Scalars, roles: Roles, configuration: Configuration, settings: Settings, now: float
+    scalars: Scalars,
+    roles: Roles,
+    configuration: Configuration,
+    settings: Settings,
+    now: float,
+    memory: SeriesMemory | None = None,
 ) -> Progress:
     """Return how far the run is and how fast it goes.
 
@@ -229,17 +395,19 @@ def progress_of(
         configuration: Where the totals come from.
         settings: Totals of the user, number of recent points.
         now: The moment, seconds UTC.
+        memory: What an earlier call found out of the run; brought up to date.
     """
     series = {tag: points for tag, points in scalars.series.items() if len(points)}
     roles = _present(roles, series)
-    plan = _plan(series, roles, configuration, settings)
-    clock = visible(_clock(series, roles))
-    if not len(clock):
+    known = _Known(series, memory or SeriesMemory())
+    plan = _plan(known, roles, configuration, settings)
+    tag = _clock(series, roles)
+    if tag is None:
         return _progress(plan)
-    session = last_session(clock)
-    speed = _speed(session, settings.progress.recent_points)
-    epoch_seconds = _epoch_seconds(series, roles, plan, speed, settings.progress.recent_points)
-    done, epoch = _epoch_position(series, roles, plan)
+    clock = known.visible(tag)
+    speed = _speed(known, tag, settings.progress.recent_points)
+    epoch_seconds = _epoch_seconds(known, roles, plan, speed, settings.progress.recent_points)
+    done, epoch = _epoch_position(known, roles, plan)
     rest = _remainder(plan, int(clock.step[-1]), speed, done, epoch_seconds)
     return _progress(
         plan,
@@ -247,7 +415,7 @@ def progress_of(
         epoch=epoch,
         steps_per_second=speed,
         epoch_seconds=epoch_seconds,
-        eta_seconds=_eta(rest, session, now),
+        eta_seconds=_eta(rest, last_session(clock), now),
         fraction=rest.fraction,
     )
 
@@ -268,13 +436,13 @@ def _present(roles: Roles, series: Mapping[str, Points]) -> Roles:
     )
 
 
-def _plan(series: Mapping[str, Points], roles: Roles, configuration: Configuration, settings: Settings) -> _Plan:
+def _plan(known: _Known, roles: Roles, configuration: Configuration, settings: Settings) -> _Plan:
     """Return the totals in the unit the run counts in: planned iterations say nothing where steps are epochs."""
     steps, epochs = _totals(configuration, settings)
-    if not _steps_are_epochs(series, roles, steps, epochs):
+    if not _steps_are_epochs(known, roles, steps, epochs):
         return _Plan(steps, epochs, None)
     from_user = steps if settings.total_steps is not None else None
-    return _Plan(None, epochs or from_user, _first_epoch_step(series, roles))
+    return _Plan(None, epochs or from_user, _first_epoch_step(known, roles))
 
 
 def _progress(
@@ -300,42 +468,26 @@ def _progress(
     )
 
 
-def _speed(session: Points, recent: int) -> float | None:
+def _speed(known: _Known, clock: str, recent: int) -> float | None:
     """Return the recent steps per second of one session, None with fewer than two distinct (step, time) pairs.
 
     Source: the window of rich's `Task.speed`, with the median of the intervals in place of their mean.
     """
-    seconds = _seconds_per_unit(session.step.astype(np.float64), session.wall_time, recent)
+    seconds = known.seconds_per_unit(clock, recent, of_steps=True)
     return None if seconds is None else 1 / seconds
 
 
-def _seconds_per_unit(counts: Floats, wall_time: Floats, recent: int) -> float | None:
-    """Return the median time per unit between the last `recent` changes of a count, None without one."""
-    finite = np.isfinite(counts)
-    counts, wall_time = counts[finite], wall_time[finite]
-    if not len(counts):
-        return None
-    first_of_each = np.append(True, counts[1:] != counts[:-1])
-    counts, wall_time = counts[first_of_each][-recent - 1 :], wall_time[first_of_each][-recent - 1 :]
-    units, seconds = np.diff(counts), np.diff(wall_time)
-    forward = (units > 0) & (seconds > 0)
-    return float(np.median(seconds[forward] / units[forward])) if forward.any() else None
-
-
-def _epoch_seconds(
-    series: Mapping[str, Points], roles: Roles, plan: _Plan, speed: float | None, recent: int
-) -> float | None:
+def _epoch_seconds(known: _Known, roles: Roles, plan: _Plan, speed: float | None, recent: int) -> float | None:
     """Return the typical recent time of one epoch: as logged, else as timed, else from the planned steps per epoch."""
     if roles.duration is not None:
-        durations = last_session(visible(series[roles.duration.tag])).value[-recent:] * roles.duration.scale
+        durations = last_session(known.visible(roles.duration.tag)).value[-recent:] * roles.duration.scale
         durations = durations[np.isfinite(durations) & (durations > 0)]
         if len(durations):
             return float(np.median(durations))
     if plan.by_epoch:
         return None if speed is None else 1 / speed
     if roles.epoch is not None:
-        epochs = last_session(visible(series[roles.epoch.tag]))
-        timed = _seconds_per_unit(epochs.value, epochs.wall_time, recent)
+        timed = known.seconds_per_unit(roles.epoch.tag, recent, of_steps=False)
         if timed is not None:
             return timed
     if speed is None or plan.steps is None or plan.epochs is None:
@@ -343,27 +495,23 @@ def _epoch_seconds(
     return plan.steps.count / plan.epochs.count / speed
 
 
-def _epoch_position(series: Mapping[str, Points], roles: Roles, plan: _Plan) -> tuple[float | None, int | None]:
+def _epoch_position(known: _Known, roles: Roles, plan: _Plan) -> tuple[float | None, int | None]:
     """Return the epochs done and the number of the epoch in work, counted from 1; None where nobody says.
 
     Where steps are epochs the point of an epoch is written at its end, so the epoch of the newest point is done. An
     epoch series either grows in fractions (Hugging Face) or names the epoch in work, from 0 or from 1.
     """
     if plan.first_epoch_step is not None:
-        done = int(visible(_clock(series, roles)).step[-1]) - plan.first_epoch_step + 1
+        done = int(known.visible(_clock(known.series, roles)).step[-1]) - plan.first_epoch_step + 1
         return float(done), done
-    if roles.epoch is None:
-        return None, None
-    epochs = visible(series[roles.epoch.tag]).value
-    epochs = epochs[np.isfinite(epochs) & (epochs >= 0)]
-    if not len(epochs):
+    epochs = known.epochs(roles.epoch.tag) if roles.epoch is not None else None
+    if epochs is None or epochs.newest is None:
         return None, None
     limit = plan.epochs.count if plan.epochs else math.inf
-    newest = float(epochs[-1])
-    if (epochs != np.floor(epochs)).any():
-        return newest, int(max(min(math.ceil(newest), limit), 1))
-    from_zero = roles.framework == "Lightning" or epochs.min() == 0
-    in_work = int(min(newest + from_zero, limit))
+    if epochs.fractional:
+        return epochs.newest, int(max(min(math.ceil(epochs.newest), limit), 1))
+    from_zero = roles.framework == "Lightning" or epochs.lowest == 0
+    in_work = int(min(epochs.newest + from_zero, limit))
     return float(in_work - 1), in_work
 
 

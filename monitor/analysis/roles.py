@@ -1,4 +1,5 @@
-"""What the tags of a run mean: loss, validation, learning rate, epoch, duration, throughput, gradient norm, scores.
+"""What the tags of a run mean: loss, validation, learning rate, epoch, duration, throughput, gradient norm, loss scale,
+scores.
 
 Every tag is first spelled in one way (`spell`): lower case, words joined by ``_``, path components by ``/``. The
 rules below are patterns over whole words of that spelling, so ``interval`` holds no ``val`` and ``clr`` no ``lr``.
@@ -117,6 +118,13 @@ _THROUGHPUT = (
 _GRADIENT = _words(r"grads?|gradients?")
 _NORM = _words(r"norms?")
 _ONE_WORD_NORM = _words(r"gnorm|gradnorm|grad_?norm")
+_LOSS_SCALE = (
+    re.compile(
+        r"(?:.*/)?(?:train_|training_|amp_|fp16_|dynamic_|current_)?(?:loss|grad)_?scaler?(?:_value|_vs_samples)?"
+        r"(?:/scale)?"
+    ),
+    re.compile(r"(?:.*/)?(?:amp|fp16|scaler|amp_scaler)[/_](?:get_)?scale(?:_value)?"),
+)
 _GRADIENT_NORM_ONLY = re.compile(  # so that the norm of a layer is not taken for the norm of the model
     r"(?:(?:train|training|grads?|gradients?|norms?|gnorm|gradnorm|total|global|l2|2|2\.0|inf|all|mean|avg|before|after|"
     r"pre|post|clip|clipping|clipped|unclipped|raw|optim|optimizer|opt|stats|perf|misc|debug|general|metrics|step|epoch|"
@@ -303,6 +311,7 @@ def _automatic(tags: frozenset[str]) -> tuple[Roles, bool]:
         duration=_duration(names),
         throughput=_throughput(names),
         gradient_norm=_gradient_norm(names),
+        loss_scale=_pick(names, lambda name: _first_match(_LOSS_SCALE, name.text), "loss scale", None),
         scores=_scores(names),
         framework=guess_framework(sorted(tags)),
     )
@@ -486,6 +495,8 @@ def _override(roles: Roles, wanted: Mapping[str, str], rewarded: bool) -> Roles:
                 roles = replace(roles, throughput=RoleTag(tag, _speed_label(tag), "max"))
             case Role.GRADIENT_NORM:
                 roles = replace(roles, gradient_norm=RoleTag(tag, "gradient norm", None))
+            case Role.LOSS_SCALE:
+                roles = replace(roles, loss_scale=RoleTag(tag, "loss scale", None))
             case Role.SCORE:
                 roles = replace(roles, scores=(RoleTag(tag, _score_label(name), direction_of(tag) or "max"),))
     return roles

@@ -3,12 +3,14 @@
 Pure NumPy. Every function takes points sorted as the reader delivers them, by session and then by step.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from monitor.schema import Floats, Metric, Points, RoleTag, TrendBar
+from monitor.growing import GrowingPoints, Tally
+from monitor.schema import Floats, Metric, Points, RoleTag, Steps, TrendBar
 
 Axis = Literal["step", "epoch", "relative", "wall"]
 Rows = npt.NDArray[np.intp]
@@ -25,18 +27,69 @@ def visible(points: Points) -> Points:
     starts = session_starts(points)
     if len(starts) < 2:
         return points
-    first_steps = points.step[starts]
-    later_first = np.append(np.minimum.accumulate(first_steps[::-1])[::-1][1:], np.iinfo(np.int64).max)
-    lengths = np.diff(np.append(starts, len(points)))
-    kept = points.step < np.repeat(later_first, lengths)
-    return points if kept.all() else points.take(kept)
+    ends = np.append(starts[1:], len(points))
+    kept_ends = _kept_ends(points.step, starts, ends)
+    if np.array_equal(kept_ends, ends):
+        return points
+    return _joined([points.take(slice(start, end)) for start, end in zip(starts, kept_ends, strict=True)])
+
+
+def _kept_ends(steps: Steps, starts: Rows, ends: Rows) -> Rows:
+    """Return the row behind the last that still counts of each session: steps ascend, so the rest is superseded."""
+    later_first = np.minimum.accumulate(steps[starts[:0:-1]])[::-1]
+    sessions = zip(starts[:-1], ends[:-1], later_first, strict=True)
+    kept = [start + np.searchsorted(steps[start:end], first) for start, end, first in sessions]
+    return np.append(np.array(kept, np.intp), ends[-1])
+
+
+def _joined(parts: Sequence[Points]) -> Points:
+    return Points(
+        np.concatenate([part.step for part in parts]),
+        np.concatenate([part.wall_time for part in parts]),
+        np.concatenate([part.value for part in parts]),
+        np.concatenate([part.session for part in parts]),
+    )
+
+
+class Visible(Tally):
+    """The visible points of a series that grows: as `visible` returns them, but only what is new is looked at.
+
+    Args:
+        points: The visible points; the series itself, uncopied, as long as none of them is superseded.
+    """
+
+    def clear(self) -> None:
+        """Forget all points."""
+        self.points = Points.empty()
+        self._own: GrowingPoints | None = None
+
+    def add(self, points: Points, seen: int) -> None:
+        """Take in the points behind the first `seen`: those of another session may supersede earlier ones."""
+        if not seen or points.session[-1] != points.session[seen - 1]:
+            self.points, self._own = visible(points), None
+        elif self._own is None and len(self.points) == seen:
+            self.points = points
+        else:
+            self.points = self._appended(points.take(slice(seen, None)))
+
+    def _appended(self, new: Points) -> Points:
+        if self._own is None:
+            self._own = GrowingPoints()
+            self._own.append(self.points)
+        self._own.append(new)
+        return self._own.view
 
 
 def session_starts(points: Points) -> Rows:
     """Return the rows at which a session begins, shape ``(n_sessions,)``; empty without points."""
     if not len(points):
         return np.empty(0, np.intp)
-    return np.append(0, np.flatnonzero(np.diff(points.session)) + 1).astype(np.intp)
+    first, last = int(points.session[0]), int(points.session[-1])
+    if first == last:
+        return np.zeros(1, np.intp)
+    # Keys of the same type: others would have the whole column converted.
+    rows = np.searchsorted(points.session, np.arange(first, last + 1, dtype=points.session.dtype))
+    return np.unique(rows)
 
 
 def last_session(points: Points) -> Points:
@@ -208,29 +261,66 @@ def last_of_each_step(points: Points) -> Points:
 # --- summaries -----------------------------------------------------------------------------------------------------
 
 
-def metric_of(points: Points, role: RoleTag) -> Metric | None:
+class Best(Tally):
+    """The best finite value of a series that grows, in the unit of its role.
+
+    Args:
+        role: Its direction tells what is better; without one nothing is the best.
+        value: None without a direction or a finite value.
+        step: Step of the first point with this value.
+    """
+
+    def __init__(self, role: RoleTag) -> None:
+        self._role = role
+        super().__init__()
+
+    def clear(self) -> None:
+        """Forget all points."""
+        self.value: float | None = None
+        self.step: int | None = None
+
+    def add(self, points: Points, seen: int) -> None:
+        """Take in the points behind the first `seen`."""
+        values = points.value[seen:] * self._role.scale
+        row = best_row(values, self._role.direction)
+        if row is not None and self._is_better(float(values[row])):
+            self.value, self.step = float(values[row]), int(points.step[seen + row])
+
+    def _is_better(self, value: float) -> bool:
+        if self.value is None:
+            return True
+        return value < self.value if self._role.direction == "min" else value > self.value
+
+
+def metric_of(points: Points, role: RoleTag, best: Best | None = None) -> Metric | None:
     """Return the figures of one series over its visible points, in the unit of the role; None without points.
 
     `previous` is the last value of the step before, so that a trainer which writes a value twice per step does not
     always show a change of nothing; where all points share one step it is the point before.
+
+    Args:
+        points: The series.
+        role: What it means.
+        best: What is known of the best value of its visible points; brought up to date.
     """
     shown = visible(points)
     if not len(shown):
         return None
-    values = shown.value * role.scale
+    known = Best(role) if best is None else best
+    known.follow(shown)
     earlier = int(np.searchsorted(shown.step, shown.step[-1])) or len(shown) - 1
-    previous = float(values[earlier - 1]) if earlier else None
-    best = best_row(values, role.direction)
+    previous = float(shown.value[earlier - 1] * role.scale) if earlier else None
+    value = float(shown.value[-1] * role.scale)
     return Metric(
         tag=role.tag,
         label=role.label,
         direction=role.direction,
         step=int(shown.step[-1]),
-        value=float(values[-1]),
+        value=value,
         previous=previous,
-        change_percent=change_percent(float(values[-1]), previous),
-        best=None if best is None else float(values[best]),
-        best_step=None if best is None else int(shown.step[best]),
+        change_percent=change_percent(value, previous),
+        best=known.value,
+        best_step=known.step,
     )
 
 
@@ -257,10 +347,20 @@ def loss_trend(points: Points, count: int) -> tuple[TrendBar, ...]:
     A bar's share is its value relative to the largest finite one. Where a value is negative the shares run from the
     smallest (0) to the largest (1). NaN and −∞ have no bar (share 0), +∞ a full one.
     """
-    recent = last_of_each_step(visible(points))
-    recent = recent.take(slice(max(len(recent) - count, 0), None))
+    shown = visible(points)
+    recent = shown.take(_last_rows_of_steps(shown.step, count))
     bars = zip(recent.step, recent.value, _shares(recent.value), strict=True)
     return tuple(TrendBar(int(step), float(value), float(share)) for step, value, share in bars)
+
+
+def _last_rows_of_steps(steps: Steps, count: int) -> Rows:
+    """Return the last row of each of the last `count` steps of a series, ascending."""
+    rows: list[int] = []
+    end = len(steps)
+    while end and len(rows) < count:
+        rows.append(end - 1)
+        end = int(np.searchsorted(steps, steps[end - 1]))
+    return np.array(rows[::-1], np.intp)
 
 
 def _shares(values: Floats) -> Floats:

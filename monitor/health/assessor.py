@@ -1,11 +1,11 @@
 """From evidence to a judgement: replays the rules, scores, and keeps its place when the points only grow."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from monitor.health.episodes import Episode, number_repeats
+from monitor.health.episodes import Change, Episode, number_repeats
 from monitor.health.evidence import Evidence
 from monitor.health.rules import RULES
 from monitor.health.rules.rule import Replay
@@ -20,9 +20,9 @@ from monitor.health.score import (
     explanations,
     score_of,
 )
-from monitor.health.track import Track, tick_counts
+from monitor.health.track import Track, Tracks, last_tick, tick_counts
 from monitor.health.verdict import loss_verdict
-from monitor.schema import Checks, Finding, Health, NotChecked, Points
+from monitor.schema import Checks, Finding, Floats, Health, NotChecked, Points, Verdict
 from monitor.settings import Settings
 
 
@@ -60,8 +60,10 @@ class Assessor:
     """
 
     def __init__(self) -> None:
-        self._replays: dict[str, Replay] = {}
-        self._last: tuple[Evidence, Settings] | None = None
+        self._growth = _Growth()
+        self._settings: Settings | None = None
+        self._tracks = Tracks()
+        self._past = _Past()
 
     def assess(self, evidence: Evidence, settings: Settings, now: float) -> Assessment:
         """Return the judgement of a run.
@@ -71,14 +73,25 @@ class Assessor:
             settings: The user's bands.
             now: The moment, seconds UTC; a lasting silence is measured by it.
         """
-        if self._last is None or settings != self._last[1] or not _continues(self._last[0], evidence):
-            self._replays = {rule.kind: rule.replay() for rule in RULES if rule.replay is not None}
-        self._last = (evidence, settings)
-        scene = Scene(evidence, settings, now)
-        for replay in self._replays.values():
+        if not self._growth.continues(evidence) or settings != self._settings:
+            self._past = _Past()
+        self._settings = settings
+        scene = Scene(evidence, settings, now, self._tracks)
+        for replay in self._past.replays.values():
             scene.episodes.extend(replay.advance(scene))
         number_repeats(scene.episodes)
-        return _Judgement(scene).assessment()
+        return _Judgement(scene, self._past).assessment()
+
+
+@dataclass(slots=True)
+class _Past:
+    """What has been judged of the points so far, for as long as they only grow."""
+
+    replays: dict[str, Replay] = field(
+        default_factory=lambda: {rule.kind: rule.replay() for rule in RULES if rule.replay is not None}
+    )
+    history: "_History" = field(default_factory=lambda: _History())
+    word: tuple[Hashable, Verdict] = (None, "no_loss")
 
 
 def assess(evidence: Evidence, settings: Settings, now: float) -> Health:
@@ -96,13 +109,14 @@ class _Judgement:
     """Turns the replayed episodes of a scene into what people read."""
 
     scene: Scene
+    past: _Past
 
     def assessment(self) -> Assessment:
         scene = self.scene
         clock = scene.clock
         points = len(clock.points) if clock is not None else 0
         findings = self._findings()
-        checks, verdict = _checks(scene), loss_verdict(scene, scene.episodes)
+        checks, verdict = _checks(scene), self._verdict()
         if clock is None or points < LEAST_POINTS:
             return Assessment(Health(checks=checks, verdict=verdict, findings=findings))
         taken = deductions(scene.episodes, self._latest, _clock(clock), self._loss_tag)
@@ -116,7 +130,8 @@ class _Judgement:
             verdict=verdict,
             findings=findings,
         )
-        return Assessment(health, tuple(self._history(clock)))
+        episodes = [one for one in scene.episodes if RULE_OF[one.kind].of_series]
+        return Assessment(health, self.past.history.points(clock, episodes, self._loss_tag))
 
     @property
     def _loss_tag(self) -> str | None:
@@ -153,16 +168,73 @@ class _Judgement:
             explained_by=explained.get(episode.id),
         )
 
-    def _history(self, clock: Track) -> Iterator[HealthPoint]:
-        """Yield the score at every tick of the clock series, and wherever a finding changed in between."""
-        episodes = [one for one in self.scene.episodes if RULE_OF[one.kind].of_series]
-        changes = [change.time for episode in episodes for change in episode.changes]
-        counts = [count for count in tick_counts(len(clock.points)) if count >= LEAST_POINTS]
-        times = np.union1d(clock.arrival[np.array(counts) - 1], np.array(changes, dtype=np.float64))
-        points_by = _clock(clock)
-        for time in times[times >= clock.arrival[LEAST_POINTS - 1]]:
-            taken = deductions(episodes, float(time), points_by, self._loss_tag)
-            yield HealthPoint(int(clock.points.step[points_by(float(time)) - 1]), float(time), score_of(taken))
+    def _verdict(self) -> Verdict:
+        """Return the loss in a word, looked for anew when its reasons may have changed.
+
+        It is decided at the last tick of the loss, by the points up to it and by what is open now.
+        """
+        loss = self.scene.loss
+        if loss is None or not len(loss):
+            return loss_verdict(self.scene, self.scene.episodes)
+        found = frozenset(one.kind for one in self.scene.episodes if one.now.open and one.tag == loss.tag)
+        reasons = (last_tick(len(loss)), bool(loss.finite[-1]), found)
+        if self.past.word[0] != reasons:
+            self.past.word = (reasons, loss_verdict(self.scene, self.scene.episodes))
+        return self.past.word[1]
+
+
+class _History:
+    """The score over time, continued while the past stays what it was."""
+
+    def __init__(self) -> None:
+        self._clock_tag: str | None = None
+        self._end = -np.inf
+        self._past: list[_PastEpisode] = []
+        self._points: tuple[HealthPoint, ...] = ()
+
+    def points(self, clock: Track, episodes: Sequence[Episode], loss_tag: str | None) -> tuple[HealthPoint, ...]:
+        """Return the score at every tick of the clock series, and wherever a finding changed in between.
+
+        Args:
+            clock: The series whose points count as the length of the run, at least five of them.
+            episodes: All findings in the series.
+            loss_tag: The training loss.
+        """
+        if self._clock_tag != clock.tag or self._past != _until(episodes, self._end):
+            self._end, self._points = -np.inf, ()
+        points = self._points + tuple(_new_points(clock, episodes, loss_tag, self._end))
+        self._clock_tag, self._end = clock.tag, float(clock.arrival[-1])
+        self._points = tuple(point for point in points if point.wall_time <= self._end)
+        self._past = _until(episodes, self._end)
+        return points
+
+
+def _new_points(clock: Track, episodes: Sequence[Episode], loss_tag: str | None, after: float) -> Iterator[HealthPoint]:
+    """Yield the score at every moment later than `after`."""
+    points_by = _clock(clock)
+    for time in _times(clock, episodes, after):
+        score = score_of(deductions(episodes, time, points_by, loss_tag))
+        yield HealthPoint(int(clock.points.step[points_by(time) - 1]), time, score)
+
+
+_PastEpisode = tuple[str, float, tuple[Change, ...]]
+"""Identity, time of the onset, and changes of a finding."""
+
+
+def _until(episodes: Sequence[Episode], end: float) -> list[_PastEpisode]:
+    """Return the findings as they were known at a moment."""
+    changes = ((one, tuple(change for change in one.changes if change.time <= end)) for one in episodes)
+    return [(one.id, one.onset.time, known) for one, known in changes if known]
+
+
+def _times(clock: Track, episodes: Sequence[Episode], after: float) -> list[float]:
+    """Return when the score is looked at: at ticks of the clock series and at changes, later than `after`."""
+    known = _clock(clock)(after)
+    ticks = clock.arrival[np.array(tick_counts(len(clock.points), max(known, LEAST_POINTS - 1)), np.intp) - 1]
+    since = float(clock.arrival[LEAST_POINTS - 1])
+    changes = [change.time for one in episodes for change in one.changes if after < change.time >= since]
+    times: list[float] = np.union1d(ticks, np.array(changes, np.float64)).tolist()
+    return times
 
 
 def _clock(track: Track) -> Clock:
@@ -178,19 +250,41 @@ def _checks(scene: Scene) -> Checks:
 # --- does the evidence only grow? ----------------------------------------------------------------------------------
 
 
-def _continues(before: Evidence, after: Evidence) -> bool:
-    """Tell whether `after` is `before` with later points: then what was judged stays judged.
+class _Growth:
+    """Tells whether evidence is the evidence before with later points: then what was judged stays judged.
 
     A point that arrived late, with a time before what was already judged, would have been known to a rule that had to
-    do without it; so it starts the replay anew.
+    do without it; so it starts the judgement anew.
     """
-    if before.roles != after.roles or _plan(before) != _plan(after):
+
+    def __init__(self) -> None:
+        self._last: Evidence | None = None
+        self._horizon = -np.inf
+
+    def continues(self, evidence: Evidence) -> bool:
+        """Tell so, and remember this evidence for the next time."""
+        before, self._last = self._last, evidence
+        if before is None or before.roles != evidence.roles or _plan(before) != _plan(evidence):
+            return self._begin(evidence)
+        tags = _judged_tags(evidence)
+        pairs = list(zip(_series(before, tags), _series(evidence, tags), strict=True))
+        if not all(new.begins_with(old) for old, new in pairs):
+            return self._begin(evidence)
+        arrived = [new.wall_time[len(old) :] for old, new in pairs]
+        if not all(bool((times > self._horizon).all()) for times in arrived):
+            return self._begin(evidence)
+        self._horizon = max([self._horizon, *map(_latest, arrived)])
+        return True
+
+    def _begin(self, evidence: Evidence) -> bool:
+        series = _series(evidence, _judged_tags(evidence))
+        self._horizon = max([-np.inf, *(_latest(points.wall_time) for points in series)])
         return False
-    tags = _judged_tags(before)
-    times = [float(np.nanmax(points.wall_time)) for points in _series(before, tags) if len(points)]
-    horizon = max(times, default=-np.inf)
-    pairs = zip(_series(before, tags), _series(after, tags), strict=True)
-    return all(_extends(old, new, horizon) for old, new in pairs)
+
+
+def _latest(wall_time: Floats) -> float:
+    """Return the latest time, NaN left out; −∞ without one."""
+    return float(np.fmax.reduce(wall_time, initial=-np.inf))
 
 
 def _plan(evidence: Evidence) -> tuple[int | None, ...]:
@@ -207,13 +301,3 @@ def _judged_tags(evidence: Evidence) -> tuple[str, ...]:
 
 def _series(evidence: Evidence, tags: Sequence[str]) -> list[Points]:
     return [evidence.series.get(tag, Points.empty()) for tag in tags]
-
-
-def _extends(old: Points, new: Points, horizon: float) -> bool:
-    count = len(old)
-    if len(new) < count or not bool((new.wall_time[count:] > horizon).all()):
-        return False
-    same_place = np.array_equal(old.step, new.step[:count]) and np.array_equal(old.session, new.session[:count])
-    same_time = np.array_equal(old.wall_time, new.wall_time[:count], equal_nan=True)
-    values = np.array_equal(old.value, new.value[:count], equal_nan=True)
-    return bool(same_place and same_time and values)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from monitor.health.episodes import Episode, Place
 from monitor.health.evidence import Evidence
-from monitor.health.track import Track
+from monitor.health.track import Track, Tracks
 from monitor.schema import Direction, RoleTag
 from monitor.settings import Settings
 from monitor.text import format_moment
@@ -25,25 +25,27 @@ class Scene:
         evidence: What is judged.
         settings: The user's bands.
         now: The moment, seconds UTC.
+        tracks: The series as they were judged before, which are extended by what is new.
     """
 
-    def __init__(self, evidence: Evidence, settings: Settings, now: float) -> None:
+    def __init__(self, evidence: Evidence, settings: Settings, now: float, tracks: Tracks | None = None) -> None:
         self.evidence = evidence
         self.settings = settings
         self.now = now
         self.episodes: list[Episode] = []
+        self._tracks = tracks or Tracks()
 
     @cached_property
     def loss(self) -> Track | None:
         """The training loss; without a direction in reinforcement learning, where its level means nothing."""
         role = self.evidence.roles.loss
-        return self._track(role, role.direction) if role is not None else None
+        return self._track("loss", role, role.direction) if role is not None else None
 
     @cached_property
     def reward(self) -> Track | None:
         """The reward of a run that learns by it; a reward beside an ordinary loss is a metric."""
         ordinary = self.loss is not None and self.loss.direction is not None
-        return self._track(self._rewards[0], "max") if self._rewards and not ordinary else None
+        return self._track("reward", self._rewards[0], "max") if self._rewards and not ordinary else None
 
     @cached_property
     def judged(self) -> Track | None:
@@ -53,35 +55,36 @@ class Scene:
     @cached_property
     def validations(self) -> tuple[Track, ...]:
         """Validation losses with a direction."""
-        found = (self._track(role, role.direction) for role in self.evidence.roles.validation if role.direction)
+        directed = (role for role in self.evidence.roles.validation if role.direction)
+        found = (self._track("validation", role, role.direction) for role in directed)
         return tuple(track for track in found if track is not None)
 
     @cached_property
     def scores(self) -> tuple[Track, ...]:
         """Task metrics on held-out samples, such as accuracies; rewards and training metrics left out."""
         named = (role for role in self.evidence.roles.scores if role.direction and not TRAINING.search(role.tag))
-        found = (self._track(role, role.direction) for role in named if role not in self._rewards)
+        found = (self._track("score", role, role.direction) for role in named if role not in self._rewards)
         return tuple(track for track in found if track is not None)
 
     @cached_property
     def learning_rate(self) -> Track | None:
         """The learning rate."""
-        return self._optional(self.evidence.roles.learning_rate)
+        return self._optional("learning_rate", self.evidence.roles.learning_rate)
 
     @cached_property
     def gradient_norm(self) -> Track | None:
         """The norm of the gradient."""
-        return self._optional(self.evidence.roles.gradient_norm)
+        return self._optional("gradient_norm", self.evidence.roles.gradient_norm)
 
     @cached_property
     def loss_scale(self) -> Track | None:
         """The factor of mixed-precision training."""
-        return self._optional(self.evidence.roles.loss_scale)
+        return self._optional("loss_scale", self.evidence.roles.loss_scale)
 
     @cached_property
     def duration(self) -> Track | None:
         """The time of one epoch or step, as logged."""
-        return self._optional(self.evidence.roles.duration)
+        return self._optional("duration", self.evidence.roles.duration)
 
     @cached_property
     def clock(self) -> Track | None:
@@ -126,12 +129,14 @@ class Scene:
     def _rewards(self) -> tuple[RoleTag, ...]:
         return tuple(role for role in self.evidence.roles.scores if is_reward(role.tag) and role.direction == "max")
 
-    def _optional(self, role: RoleTag | None) -> Track | None:
-        return self._track(role, None) if role is not None else None
+    def _optional(self, use: str, role: RoleTag | None) -> Track | None:
+        return self._track(use, role, None) if role is not None else None
 
-    def _track(self, role: RoleTag, direction: Direction | None) -> Track | None:
+    def _track(self, use: str, role: RoleTag, direction: Direction | None) -> Track | None:
         points = self.evidence.series.get(role.tag)
-        return Track(role.tag, points, direction) if points is not None and len(points) else None
+        if points is None or not len(points):
+            return None
+        return self._tracks.track(use, role.tag, points, direction)
 
 
 def is_reward(tag: str) -> bool:

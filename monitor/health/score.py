@@ -13,7 +13,7 @@ from monitor.health.episodes import Change, Episode
 from monitor.health.rules import RULES
 from monitor.health.rules.rule import Rule
 from monitor.health.scene import is_reward
-from monitor.schema import Band, Deduction, Finding, Health, Severity
+from monitor.schema import SEVERITIES, Band, Deduction, Finding, Health, Severity
 from monitor.settings import HealthSettings
 from monitor.text import MINUS, format_moment
 
@@ -29,8 +29,14 @@ FADING_SHARE = 0.1
 LEAST_POINTS = 5
 SETTLED_POINTS = 20
 
-ABSORBED_BY: Mapping[str, tuple[str, ...]] = {"lr_high": ("divergence", "rising", "level_shift", "spike")}
+ABSORBED_BY: Mapping[str, tuple[str, ...]] = {
+    "lr_high": ("divergence", "rising", "level_shift", "spike", "oscillation")
+}
 """Findings without points of their own while one of these is open, whose advice names them."""
+
+RUN_WIDE = ("lr_schedule",)
+"""Causes that act on every series of the run, whatever series they are found in; never on what is graver than they are,
+so that explaining a finding does not make the score better."""
 
 RULE_OF: Mapping[str, Rule] = {rule.kind: rule for rule in RULES}
 
@@ -149,20 +155,25 @@ def _is_open(one: _Standing, kinds: Sequence[str]) -> bool:
 
 
 def _explained(standing: Sequence[_Standing], loss_tag: str | None) -> dict[str, str]:
-    causes = ((effect, next(_causes(effect, standing, loss_tag), None)) for effect in standing)
+    by_kind: dict[str, list[_Standing]] = {}
+    for one in standing:
+        by_kind.setdefault(one.episode.kind, []).append(one)
+    causes = ((effect, next(_causes(effect, by_kind, loss_tag), None)) for effect in standing)
     return {effect.episode.id: cause.episode.id for effect, cause in causes if cause is not None}
 
 
-def _causes(effect: _Standing, standing: Sequence[_Standing], loss_tag: str | None) -> Iterator[_Standing]:
+def _causes(effect: _Standing, by_kind: Mapping[str, Sequence[_Standing]], loss_tag: str | None) -> Iterator[_Standing]:
+    tags = (effect.episode.tag, loss_tag)
     for kind in effect.rule.causes:
-        for cause in standing:
-            related = (
-                cause is not effect
-                and cause.episode.kind == kind
-                and cause.episode.tag in (effect.episode.tag, loss_tag)
-            )
-            if related and (cause.state.open or not effect.state.open) and cause.overlaps(effect):
+        for cause in by_kind.get(kind, ()):
+            lasts = cause.state.open or not effect.state.open
+            related = cause.episode.tag in tags or (kind in RUN_WIDE and _is_as_grave(cause, effect))
+            if cause is not effect and related and lasts and cause.overlaps(effect):
                 yield cause
+
+
+def _is_as_grave(cause: _Standing, effect: _Standing) -> bool:
+    return SEVERITIES.index(cause.state.severity) >= SEVERITIES.index(effect.state.severity)
 
 
 def _points(one: _Standing, now: int, clock: Clock) -> float:

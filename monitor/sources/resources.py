@@ -24,6 +24,7 @@ Answer = TypeVar("Answer")
 HISTORY = 3_600  # readings kept: two hours at one every two seconds
 GPU_DEADLINE_SECONDS = 10.0  # the first call wakes up the driver, several seconds on machines with many GPUs
 MEBIBYTE = 1024**2
+MILLIWATTS = 1000.0  # of a watt: NVML counts power in milliwatts
 # Source: psutil's documentation of cpu_percent: figures from spans below 0.1 s are without meaning.
 MIN_CPU_SPAN_SECONDS = 0.1
 
@@ -60,6 +61,7 @@ class ResourceSampler:
         self._keep = keep
         self._gpus = _Gpus(nvml, load_gputil or _import_gputil, gpu_deadline_seconds)
         self._processor = _Processor()
+        self._disks = _Disks()
         self._reading = threading.Lock()
         self._history: tuple[Sample, ...] = ()  # replaced, never changed: may be read without the lock
 
@@ -67,11 +69,11 @@ class ResourceSampler:
         """Return the newest reading; takes one when the last is older than the interval.
 
         While another thread is taking a reading, the last one is returned at once; only the very first is waited
-        for. `disk_free_bytes` always belongs to the disk of this call.
+        for. `disk_free_bytes` and `disk_total_bytes` always belong to the disk of this call.
 
         Args:
             now: Wall time, seconds UTC; the reading is stamped with it.
-            disk: Any path on the disk whose free space is wanted, None to leave it out.
+            disk: Any path on the disk whose space is wanted, None to leave it out.
 
         Returns:
             The reading; None in a field the system does not tell.
@@ -84,7 +86,8 @@ class ResourceSampler:
                     return reading
             finally:
                 self._reading.release()
-        return replace(self._history[-1], disk_free_bytes=_free_bytes(disk))
+        free, size = _disk_bytes(disk)
+        return replace(self._history[-1], disk_free_bytes=free, disk_total_bytes=size)
 
     def history(self) -> tuple[Sample, ...]:
         """Return the readings kept, oldest first."""
@@ -96,15 +99,39 @@ class ResourceSampler:
 
     def _read(self, now: float, disk: Path | None) -> Sample:
         used, total = _memory_bytes()
+        free, size = _disk_bytes(disk)
+        load = self._processor.load()
+        read, write = self._disks.bytes_per_second()
         gpus, note = self._gpus.read()
-        return Sample(now, self._processor.percent(), used, total, _free_bytes(disk), gpus=gpus, gpu_note=note)
+        return Sample(
+            wall_time=now,
+            cpu_percent=load.percent,
+            memory_used_bytes=used,
+            memory_total_bytes=total,
+            disk_free_bytes=free,
+            disk_total_bytes=size,
+            swap_used_bytes=_swap_bytes(),
+            core_percents=load.core_percents,
+            disk_read_bytes_per_second=read,
+            disk_write_bytes_per_second=write,
+            gpus=gpus,
+            gpu_note=note,
+        )
 
 
 # --- processor, memory, disk ---------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class _Load:
+    """Load of the machine and of each of its cores, in percent (0–100); None and empty where it is not told."""
+
+    percent: float | None
+    core_percents: tuple[float, ...]
+
+
 class _Processor:
-    """Load of all processors since the last question, from their time counters.
+    """Load of all processors, and of each, since the last question, from their time counters.
 
     Not `psutil.cpu_percent`: it remembers the last question per thread and answers 0 to each new thread, and a page
     is drawn by a new thread every time. Source: the formula is that of psutil's ``cpu_percent``.
@@ -112,29 +139,67 @@ class _Processor:
 
     def __init__(self) -> None:
         self._asked = time.monotonic()
-        self._busy, self._total = _cpu_seconds()
+        self._cores = _core_seconds()
 
-    def percent(self) -> float | None:
-        """Return the load in percent (0–100), None where the system does not tell."""
+    def load(self) -> _Load:
+        """Return the load since the last question, None where the system does not tell."""
         time.sleep(max(0.0, self._asked + MIN_CPU_SPAN_SECONDS - time.monotonic()))
-        busy, total = _cpu_seconds()
-        busy_seconds, span_seconds = busy - self._busy, total - self._total
-        self._asked, self._busy, self._total = time.monotonic(), busy, total
-        if span_seconds <= 0:
-            return None
-        return min(max(100.0 * busy_seconds / span_seconds, 0.0), 100.0)
+        before, self._cores = self._cores, _core_seconds()
+        self._asked = time.monotonic()
+        if len(before) != len(self._cores):  # a processor was switched on or off: their sums cannot be compared
+            return _Load(None, ())
+        spans = [
+            (busy - was_busy, total - was) for (busy, total), (was_busy, was) in zip(self._cores, before, strict=True)
+        ]
+        percent = _percent(sum(busy for busy, _ in spans), sum(span for _, span in spans))
+        return _Load(percent, tuple(_percent(busy, span) or 0.0 for busy, span in spans))
 
 
-def _cpu_seconds() -> tuple[float, float]:
-    """Return busy and total seconds of all processors since the start of the machine; zeros where not told."""
+def _percent(busy_seconds: float, span_seconds: float) -> float | None:
+    return min(max(100.0 * busy_seconds / span_seconds, 0.0), 100.0) if span_seconds > 0 else None
+
+
+def _core_seconds() -> list[tuple[float, float]]:
+    """Return busy and total seconds of each core since the start of the machine; nothing where not told."""
     try:
-        times = psutil.cpu_times()
+        cores = psutil.cpu_times(percpu=True)
     except OSError:  # a container that hides /proc/stat
-        return 0.0, 0.0
+        return []
+    return [_busy_seconds(times) for times in cores]
+
+
+def _busy_seconds(times: Any) -> tuple[float, float]:  # noqa: ANN401 (its fields differ from system to system)
     # The time of guests is contained in that of user and nice.
     total = sum(times) - getattr(times, "guest", 0.0) - getattr(times, "guest_nice", 0.0)
     idle = times.idle + getattr(times, "iowait", 0.0)
     return total - idle, total
+
+
+class _Disks:
+    """What all disks of the machine read and write, since the last question."""
+
+    def __init__(self) -> None:
+        self._asked = 0.0
+        self._bytes: tuple[int, int] | None = None
+
+    def bytes_per_second(self) -> tuple[float | None, float | None]:
+        """Return the rates of reading and writing; None at the first question and where the system does not tell."""
+        span, self._asked = time.monotonic() - self._asked, time.monotonic()
+        before, self._bytes = self._bytes, _moved_bytes()
+        if before is None or self._bytes is None or span <= 0:
+            return None, None
+        read, written = self._bytes[0] - before[0], self._bytes[1] - before[1]
+        # A disk that was taken out takes its counters with it.
+        return (read / span if read >= 0 else None), (written / span if written >= 0 else None)
+
+
+def _moved_bytes() -> tuple[int, int] | None:
+    """Return the bytes read and written since the start of the machine, None without disks or permission."""
+    try:
+        counters = psutil.disk_io_counters()
+    except (OSError, NotImplementedError):  # a container that hides /proc/diskstats and /sys/block
+        return None
+    return None if counters is None else (counters.read_bytes, counters.write_bytes)
 
 
 def _memory_bytes() -> tuple[int | None, int | None]:
@@ -146,13 +211,22 @@ def _memory_bytes() -> tuple[int | None, int | None]:
     return memory.total - memory.available, memory.total
 
 
-def _free_bytes(disk: Path | None) -> int | None:
-    if disk is None:
-        return None
+def _swap_bytes() -> int | None:
     try:
-        return int(psutil.disk_usage(str(disk)).free)
-    except OSError:  # gone, or not allowed to look
+        return int(psutil.swap_memory().used)
+    except OSError:
         return None
+
+
+def _disk_bytes(disk: Path | None) -> tuple[int | None, int | None]:
+    """Return what is free on the disk for this user, and its size."""
+    if disk is None:
+        return None, None
+    try:
+        usage = psutil.disk_usage(str(disk))
+    except OSError:  # gone, or not allowed to look
+        return None, None
+    return int(usage.free), int(usage.total)
 
 
 # --- GPUs ----------------------------------------------------------------------------------------------------------
@@ -263,7 +337,23 @@ def _nvml_gpu(nvml: ModuleType, index: int) -> GpuSample:
     utilization: float | None = _told(nvml, lambda: float(nvml.nvmlDeviceGetUtilizationRates(handle).gpu))
     used, total = _told(nvml, lambda: _nvml_memory(nvml, handle)) or (None, None)
     celsius: float | None = _told(nvml, lambda: float(nvml.nvmlDeviceGetTemperature(handle, nvml.NVML_TEMPERATURE_GPU)))
-    return GpuSample(index, name or f"GPU {index}", utilization, used, total, celsius)
+    return GpuSample(
+        index=index,
+        name=name or f"GPU {index}",
+        utilization_percent=utilization,
+        memory_used_bytes=used,
+        memory_total_bytes=total,
+        temperature_celsius=celsius,
+        power_watts=_told(nvml, lambda: nvml.nvmlDeviceGetPowerUsage(handle) / MILLIWATTS),
+        power_limit_watts=_told(nvml, lambda: nvml.nvmlDeviceGetEnforcedPowerLimit(handle) / MILLIWATTS),
+        slowdown_celsius=_told(nvml, lambda: _slowdown_celsius(nvml, handle)),
+    )
+
+
+def _slowdown_celsius(nvml: ModuleType, handle: object) -> float | None:
+    """Return the temperature at which the GPU slows itself down; 0, as some drivers answer, means unknown."""
+    threshold = nvml.nvmlDeviceGetTemperatureThreshold(handle, nvml.NVML_TEMPERATURE_THRESHOLD_SLOWDOWN)
+    return float(threshold) or None
 
 
 def _nvml_memory(nvml: ModuleType, handle: object) -> tuple[int, int]:

@@ -1,6 +1,9 @@
 """The learning rate outside the range in which anything is learned."""
 
+import math
+import re
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,35 +21,96 @@ DEAD_SHARE = 9.9e-4
 DEAD_RUN = 0.05
 DEAD_ERROR = 0.15
 
+NEAR_END = 0.9
+"""A learning rate that dies after this share of the planned steps has come to the end of its schedule."""
 
-def _tracks(scene: Scene) -> Sequence[Track]:
+ROBUST_OPTIMIZER = re.compile(r"(^|[^a-z])(sgd|momentum|nesterov|lars|muon)([^a-z]|$)", re.IGNORECASE)
+"""Optimizers that are at home above 1e-2, as tags such as ``lr-SGD`` name them."""
+
+
+@dataclass(slots=True)
+class Peak:
+    """The largest learning rate so far, and since when it has been dead; every point is looked at once.
+
+    Args:
+        value: The largest so far.
+        dead_since: Position of the first point of the stretch at the end that is dead; one past the end when none is.
+        seen: Points looked at.
+    """
+
+    value: float = -math.inf
+    dead_since: int = 0
+    seen: int = 0
+
+    def advance(self, track: Track, count: int) -> None:
+        """Look at the points up to `count`."""
+        new = track.value[self.seen : count]
+        self.value = max(self.value, float(new.max(initial=-math.inf)))
+        alive = np.flatnonzero(new > DEAD_SHARE * self.value)
+        if len(alive):
+            self.dead_since = self.seen + int(alive[-1]) + 1
+        self.seen = count
+
+
+def learning_rates(scene: Scene) -> Sequence[Track]:
+    """Return the learning rate as the series of a rule; empty where none is logged."""
     return present(scene.learning_rate)
 
 
-def _read_low(scene: Scene, track: Track, count: int) -> Reading:
-    rates = track.value[:count]
-    peak, now = float(rates.max()), float(rates[-1])
-    facts = {"peak": peak, "points": float(count)}
-    if now < 0:
-        return Reading("on", "error", scene.place(track, count - 1), now, 0.0, facts)
-    if peak <= 0:
-        return Reading("on", "critical", scene.place(track, 0), now, 0.0, facts)
-    if peak < scene.settings.health.lr_low:
-        warming_up = now > rates[count // 2]
-        return OFF if warming_up else Reading("on", "warning", scene.place(track, 0), now, peak, facts)
-    return _dead(scene, track, count, peak)
-
-
-def _dead(scene: Scene, track: Track, count: int, peak: float) -> Reading:
-    """Read a learning rate that has fallen to almost nothing while the run goes on."""
-    longest = int(max(LEAST, DEAD_ERROR * count))
-    alive = np.flatnonzero(track.value[max(count - longest, 0) : count] > DEAD_SHARE * peak)
-    run = min(longest, count) - 1 - int(alive[-1]) if len(alive) else min(longest, count)
+def dead_severity(run: int, count: int) -> Severity | None:
+    """Return how bad `run` points without learning are in a run of `count`; None while they are few."""
     if run < max(LEAST, DEAD_RUN * count):
+        return None
+    return "error" if run >= DEAD_ERROR * count - 1 and count > 100 else "warning"
+
+
+def planned_end(scene: Scene) -> int | None:
+    """Return the last step that is planned, on the axis of the series; None where no plan is known."""
+    progress = scene.evidence.progress
+    if progress.total_steps is not None:
+        return progress.total_steps
+    if progress.total_epochs is None or progress.first_epoch_step is None:
+        return None
+    return progress.first_epoch_step + progress.total_epochs - 1
+
+
+# --- lr_low --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _Low:
+    peak: Peak = field(default_factory=Peak)
+
+    def read(self, scene: Scene, track: Track, count: int) -> Reading:
+        self.peak.advance(track, count)
+        peak, now = self.peak.value, float(track.value[count - 1])
+        facts = {"peak": peak, "points": float(count)}
+        if now < 0:
+            return Reading("on", "error", scene.place(track, count - 1), now, 0.0, facts)
+        if peak <= 0:
+            return Reading("on", "critical", scene.place(track, 0), now, 0.0, facts)
+        if peak < scene.settings.health.lr_low:
+            warming_up = now > track.value[count // 2]
+            return OFF if warming_up else Reading("on", "warning", scene.place(track, 0), now, peak, facts)
+        return _read_dead(scene, track, count, self.peak)
+
+
+def _read_dead(scene: Scene, track: Track, count: int, peak: Peak) -> Reading:
+    """Read a learning rate that has fallen to almost nothing while the run goes on."""
+    run = count - peak.dead_since
+    severity = dead_severity(run, count)
+    if severity is None:
         return OFF
-    severity: Severity = "error" if run >= DEAD_ERROR * count - 1 and count > 100 else "warning"
-    facts = {"peak": peak, "points": float(run)}
-    return Reading("on", severity, scene.place(track, count - run), float(track.value[count - 1]), peak, facts)
+    onset, end = scene.place(track, peak.dead_since), planned_end(scene)
+    if _is_the_end(onset.step, int(track.step[count - 1]), end):
+        return OFF
+    facts = {"peak": peak.value, "points": float(run)}
+    return Reading("on", severity, onset, float(track.value[count - 1]), peak.value, facts)
+
+
+def _is_the_end(onset: int | None, now: int, end: int | None) -> bool:
+    """Tell whether a schedule that died at `onset` had come to the planned end, which is not passed yet."""
+    return onset is not None and end is not None and onset >= NEAR_END * end and now <= end
 
 
 def _low_text(episode: Episode, scene: Scene) -> Text:
@@ -74,14 +138,25 @@ def _low_text(episode: Episode, scene: Scene) -> Text:
     )
 
 
-def _read_high(scene: Scene, track: Track, count: int) -> Reading:
-    now, limit = float(track.value[count - 1]), scene.settings.health.lr_high
-    if now <= limit:
-        return OFF
-    above = track.value[:count] > limit
-    below = np.flatnonzero(~above[-count:])
-    first = int(below[-1]) + 1 if len(below) else 0
-    return Reading("on", "notice", scene.place(track, first), now, limit)
+# --- lr_high -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class _High:
+    seen: int = 0
+    since: int = 0
+    """First point of the stretch above the limit."""
+
+    def read(self, scene: Scene, track: Track, count: int) -> Reading:
+        limit, now = scene.settings.health.lr_high, float(track.value[count - 1])
+        below = np.flatnonzero(track.value[self.seen : count] <= limit)
+        if len(below):
+            self.since = self.seen + int(below[-1]) + 1
+        self.seen = count
+        if now <= limit:
+            return OFF
+        severity: Severity = "info" if ROBUST_OPTIMIZER.search(track.tag) else "notice"
+        return Reading("on", severity, scene.place(track, self.since), now, limit)
 
 
 def _high_text(episode: Episode, scene: Scene) -> Text:
@@ -92,8 +167,9 @@ def _high_text(episode: Episode, scene: Scene) -> Text:
     )
 
 
-def _coverage(scene: Scene) -> str | None:
-    return covered(_tracks(scene), LEAST, "The run logs no learning rate.")
+def lr_coverage(scene: Scene) -> str | None:
+    """Return why the learning rate cannot be judged; None when it can."""
+    return covered(learning_rates(scene), LEAST, "The run logs no learning rate.")
 
 
 RULES = (
@@ -101,16 +177,17 @@ RULES = (
         kind="lr_low",
         group="schedule",
         label="learning rate too low",
-        coverage=_coverage,
+        coverage=lr_coverage,
         text=_low_text,
-        replay=lambda: SeriesReplay("lr_low", _tracks, LEAST, _read_low),
+        replay=lambda: SeriesReplay("lr_low", learning_rates, LEAST, _Low().read),
+        causes=("lr_schedule",),
     ),
     Rule(
         kind="lr_high",
         group="schedule",
         label="learning rate high",
-        coverage=_coverage,
+        coverage=lr_coverage,
         text=_high_text,
-        replay=lambda: SeriesReplay("lr_high", _tracks, LEAST, _read_high),
+        replay=lambda: SeriesReplay("lr_high", learning_rates, LEAST, _High().read),
     ),
 )

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.health.episodes import OFF, Change, Episode, Place, Reading
-from monitor.health.rules.rule import AtOnce, Rule, SeriesReplay, Text, covered, present
+from monitor.health.rules.rule import Rule, SeriesReplay, Text, covered, present
 from monitor.health.scene import Scene
 from monitor.health.stats import median
 from monitor.health.track import Track
@@ -29,6 +30,9 @@ NEAR_ZERO_SHARE = 0.1
 SCALER_SHARE = 0.05
 """Share of infinite gradient norms that the loss scaling of half precision makes in normal use."""
 
+SCALER_POINTS = 200
+"""Points of which that share is taken; where a loss scale is logged from the start, when it still seeks its level."""
+
 SEVERITY_NAMES: tuple[Severity, ...] = get_args(Severity)
 INFO, NOTICE, WARNING, ERROR, CRITICAL = range(5)
 
@@ -40,45 +44,94 @@ def _number_tracks(scene: Scene) -> Sequence[Track]:
     return present(scene.loss, *scene.validations, scene.gradient_norm)
 
 
-def _find_non_finite(scene: Scene) -> list[Episode]:
-    return [
-        _non_finite_episode(scene, track, first, last)
-        for track in _number_tracks(scene)
-        for first, last in _spells(np.flatnonzero(~track.finite))
-    ]
+@dataclass(slots=True)
+class _Spell:
+    """Values of one series that are not finite and close to each other.
+
+    Args:
+        first: Row of the first.
+        last: Row of the last.
+        judged: Rows before this one are judged.
+        severity: How bad it was at the last of them.
+        changes: When that changed.
+    """
+
+    first: int
+    last: int
+    judged: int
+    severity: int = -1
+    changes: list[Change] = field(default_factory=list)
+
+    @property
+    def end(self) -> int:
+        """Row at which the spell is over, unless another value that is not finite comes first."""
+        return self.last + RECOVERY_POINTS
+
+    def judge(self, scene: Scene, track: Track) -> None:
+        """Take in the rows that are new."""
+        rows = np.arange(self.judged, min(self.end, len(track.points)))
+        if len(rows):
+            severities = _severities(scene, track, rows)
+            for turn in np.flatnonzero(np.diff(severities, prepend=self.severity)):
+                self.changes.append(Change(float(track.arrival[rows[turn]]), SEVERITY_NAMES[severities[turn]], True))
+            self.judged, self.severity = int(rows[-1]) + 1, int(severities[-1])
 
 
-def _spells(wrong: npt.NDArray[np.intp]) -> list[tuple[int, int]]:
-    """Return (first, last) position of each spell of non-finite values that are close to each other."""
+@dataclass(slots=True)
+class NonFiniteReplay:
+    """Follows the spells of every series; costs what is new."""
+
+    spells: dict[str, list[_Spell]] = field(default_factory=dict)
+    seen: dict[str, int] = field(default_factory=dict)
+
+    def advance(self, scene: Scene) -> Sequence[Episode]:
+        """Judge the points that are new."""
+        return [
+            _non_finite_episode(scene, track, spell)
+            for track in _number_tracks(scene)
+            for spell in self._follow(scene, track)
+        ]
+
+    def _follow(self, scene: Scene, track: Track) -> Sequence[_Spell]:
+        """Bring the spells of a series up to date."""
+        spells = self.spells.setdefault(track.tag, [])
+        _add_spells(spells, track.non_finite[self.seen.get(track.tag, 0) :])
+        self.seen[track.tag] = len(track.non_finite)
+        for spell in spells:
+            spell.judge(scene, track)
+        return spells
+
+
+def _add_spells(spells: list[_Spell], wrong: npt.NDArray[np.intp]) -> None:
+    """Take in rows that are not finite: each lengthens the last spell or, far enough from it, begins another."""
     if not len(wrong):
-        return []
-    breaks = np.flatnonzero(np.diff(wrong) > RECOVERY_POINTS)[: MOST_EPISODES - 1]
-    firsts = np.concatenate((wrong[:1], wrong[breaks + 1]))
-    lasts = np.concatenate((wrong[breaks], wrong[-1:]))
-    return [(int(first), int(last)) for first, last in zip(firsts, lasts, strict=True)]
+        return
+    before = spells[-1].last if spells else int(wrong[0])
+    if not spells:
+        spells.append(_Spell(before, before, before))
+    breaks = np.flatnonzero(np.diff(wrong, prepend=before) > RECOVERY_POINTS)[: MOST_EPISODES - len(spells)]
+    for number, rows in enumerate(np.split(wrong, breaks)):
+        if number:
+            spells.append(_Spell(int(rows[0]), int(rows[-1]), int(rows[0])))
+        elif len(rows):
+            spells[-1].last = int(rows[-1])
 
 
-def _non_finite_episode(scene: Scene, track: Track, first: int, last: int) -> Episode:
-    onset = _place_of(track, first)
-    end = last + RECOVERY_POINTS
-    rows = np.arange(first, min(end, len(track.points)))
-    severities = _severities(scene, track, rows)
-    turns = np.flatnonzero(np.diff(severities, prepend=-1))
-    changes = [Change(float(track.arrival[rows[turn]]), SEVERITY_NAMES[severities[turn]], True) for turn in turns]
-    before = np.flatnonzero(track.finite[:first])[-1:]
-    spell = ~track.finite[first : last + 1]
+def _non_finite_episode(scene: Scene, track: Track, spell: _Spell) -> Episode:
+    onset, points = _place_of(track, spell.first), track.points
+    good = spell.first - 1  # always a number: spells lie further apart
     facts = {
-        "count": float(spell.sum()),
-        "last_step": float(track.points.step[last]),
-        "good_value": float(track.points.value[before[0]]) if len(before) else math.nan,
-        "good_step": float(track.points.step[before[0]]) if len(before) else math.nan,
-        "position": float(first),
+        "count": float(_among_last(track, np.array([spell.last]), spell.last + 1 - spell.first)[0]),
+        "last_step": float(points.step[spell.last]),
+        "good_value": float(points.value[good]) if good >= 0 else math.nan,
+        "good_step": float(points.step[good]) if good >= 0 else math.nan,
+        "position": float(spell.first),
         "gradient_growth": _gradient_growth(scene, onset.time),
     }
-    value = float(track.points.value[first])
-    episode = Episode("non_finite", track.tag, onset, onset, changes, None, value, None, facts)
-    if end < len(track.points):
-        episode.close(_place_of(track, end))
+    value = float(points.value[spell.first])
+    episode = Episode("non_finite", track.tag, onset, onset, list(spell.changes), None, value, None, facts)
+    if spell.end < len(points):
+        episode.close(_place_of(track, spell.end))
     return episode
 
 
@@ -92,21 +145,21 @@ def _severities(scene: Scene, track: Track, rows: npt.NDArray[np.intp]) -> npt.N
 
     A loss that is no number is critical at once, without waiting; when numbers follow, the point was isolated.
     """
-    wrong = ~track.finite
     if track is scene.loss:
-        grave = wrong[rows] | (_among_last(wrong, rows, 10) >= 3)
+        grave = ~track.finite[rows] | (_among_last(track, rows, 10) >= 3)
         return np.where(grave, CRITICAL, WARNING)
     if track is scene.gradient_norm:
-        rare = _among_last(wrong, rows, 200) < SCALER_SHARE * np.minimum(rows + 1, 200)
-        return np.where(_among_last(wrong, rows, 10) >= 10, ERROR, np.where(rare, INFO, WARNING))
-    never = np.cumsum(track.finite)[rows] == 0
-    return np.where(never, NOTICE, np.where(_among_last(wrong, rows, 3) >= 3, ERROR, WARNING))
+        known = rows + 1 if scene.loss_scale is None else np.full(len(rows), SCALER_POINTS)
+        rare = _among_last(track, rows, SCALER_POINTS) < SCALER_SHARE * np.minimum(known, SCALER_POINTS)
+        return np.where(_among_last(track, rows, 10) >= 10, ERROR, np.where(rare, INFO, WARNING))
+    never = _among_last(track, rows, len(track.points)) > rows
+    return np.where(never, NOTICE, np.where(_among_last(track, rows, 3) >= 3, ERROR, WARNING))
 
 
-def _among_last(wrong: npt.NDArray[np.bool_], rows: npt.NDArray[np.intp], width: int) -> npt.NDArray[np.intp]:
+def _among_last(track: Track, rows: npt.NDArray[np.intp], width: int) -> npt.NDArray[np.intp]:
     """Return how many of the `width` points up to each row are non-finite."""
-    total = np.concatenate(([0], np.cumsum(wrong)))
-    counts: npt.NDArray[np.intp] = total[rows + 1] - total[np.maximum(rows + 1 - width, 0)]
+    wrong = track.non_finite
+    counts: npt.NDArray[np.intp] = np.searchsorted(wrong, rows, "right") - np.searchsorted(wrong, rows - width, "right")
     return counts
 
 
@@ -184,6 +237,8 @@ def _dead_tracks(scene: Scene) -> Sequence[Track]:
 
 def _read_dead(scene: Scene, track: Track, count: int) -> Reading:
     value = float(track.value[count - 1])
+    if track is scene.gradient_norm and value != 0:
+        return OFF  # clipped to one value; the rules of the gradient say so
     run = min(int(track.repeats[count - 1]), count)
     first = count - run
     if run < (ZEROS if value == 0 else IDENTICAL) or (value == 0 and not (track.value[:first] > 0).any()):
@@ -231,7 +286,7 @@ RULES = (
         label="not a number",
         coverage=lambda scene: None if _number_tracks(scene) else _RESTS,
         text=_non_finite_text,
-        replay=lambda: AtOnce(_find_non_finite),
+        replay=NonFiniteReplay,
         causes=("non_finite",),  # a loss that is not a number spoils what is computed from it
     ),
     Rule(

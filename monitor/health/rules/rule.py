@@ -61,6 +61,7 @@ class SeriesReplay:
         least: Finite points a series needs.
         read: What the rule sees in the first `count` finite points.
         confirm: Readings needed to open a finding.
+        ticks: Numbers of points at which to look, up to the first argument and above the second.
     """
 
     kind: str
@@ -68,6 +69,7 @@ class SeriesReplay:
     least: int
     read: Callable[[Scene, Track, int], Reading]
     confirm: int = 2
+    ticks: Callable[[int, int], Sequence[int]] = tick_counts
     lifecycles: dict[str, Lifecycle] = field(default_factory=dict)
     judged: dict[str, int] = field(default_factory=dict)
 
@@ -76,7 +78,7 @@ class SeriesReplay:
         for track in self.subjects(scene):
             lifecycle = self.lifecycles.setdefault(track.tag, Lifecycle(self.kind, track.tag, self.confirm))
             done = max(self.judged.get(track.tag, 0), self.least - 1)
-            for count in tick_counts(len(track), done):
+            for count in self.ticks(len(track), done):
                 lifecycle.feed(self.read(scene, track, count), scene.place(track, count - 1))
             self.judged[track.tag] = len(track)
         return [episode for lifecycle in self.lifecycles.values() for episode in lifecycle.episodes]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from monitor.growing import GrowingArray
 from monitor.health.episodes import Change, Episode
 from monitor.health.rules.rule import Rule, Text, covered, present
 from monitor.health.scene import Scene
@@ -36,6 +37,9 @@ SPREADS = 5.0
 LEVEL_FLOOR = 2e-3
 RELEVANT_SHARE = 0.2
 LEAST = 2 * STRETCH
+STRETCHES_AT_ONCE = 4096
+"""Bounds the memory of the screen on a long series; it sees the same whatever this is."""
+
 REPEATS = 3
 
 Marks = npt.NDArray[np.intp]
@@ -44,34 +48,91 @@ Marks = npt.NDArray[np.intp]
 # --- the screen ----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
 class _Screen:
-    """Baseline, noise and candidates of a series.
+    """Baseline, noise and candidates of a series, found stretch by stretch as it grows.
 
-    Args:
+    Attributes:
         baseline: Level before each stretch, shape ``(n_stretches,)``; NaN for the first.
         sigma: Noise there.
         candidates: Positions of the points that stand out, ascending.
     """
 
-    baseline: Floats
-    sigma: Floats
-    candidates: Marks
+    def __init__(self) -> None:
+        self._baseline, self._sigma = GrowingArray(np.float64), GrowingArray(np.float64)
+        self._height, self._spread = GrowingArray(np.float64), 0.0
+        self._candidates = GrowingArray(np.intp)
+        self._seen = 0
+
+    @property
+    def baseline(self) -> Floats:
+        return self._baseline.view
+
+    @property
+    def sigma(self) -> Floats:
+        return self._sigma.view
+
+    @property
+    def candidates(self) -> Marks:
+        return self._candidates.view
+
+    def extend(self, values: Floats) -> None:
+        """Take in the values, of which those behind the known ones are new."""
+        while self._seen < len(values):
+            end = min((self._seen // STRETCH + STRETCHES_AT_ONCE) * STRETCH, len(values))
+            self._begin_stretches(values, -(-end // STRETCH))
+            rows = np.arange(self._seen, end)
+            residual = values[rows] - self.baseline[rows // STRETCH]
+            self._candidates.append(rows[residual > self._height.view[rows // STRETCH]])
+            self._seen = end
+
+    def _begin_stretches(self, values: Floats, stretches: int) -> None:
+        """Find what the points of the stretches up to, not including, number `stretches` are compared with."""
+        known = len(self._baseline)
+        if known == stretches:
+            return
+        baseline, sigma = _levels_and_noises(values, known, stretches)
+        self._baseline.append(baseline)
+        self._sigma.append(sigma)
+        spreads = np.array([self._spread_before(values, stretch) for stretch in range(known, stretches)])
+        self._height.append(np.maximum(SIGMAS * sigma, spreads))
+
+    def _spread_before(self, values: Floats, stretch: int) -> float:
+        """Return how far points usually stand above the baseline: five times their upper tail so far.
+
+        The tail is the 97.5th percentile of signed residuals, which for symmetric noise is the 95th of their size;
+        points below the baseline, as while the loss falls quickly, make no rise look usual.
+        """
+        end = stretch * STRETCH
+        if 2 <= stretch < SPREAD_FROM:
+            self._spread = 2 * float(self._residual(values, STRETCH, end).max())
+        elif stretch >= SPREAD_FROM and (stretch - SPREAD_FROM) % SPREAD_STRETCHES == 0:
+            before = self._residual(values, max(end - SPREAD_WINDOW, STRETCH), end)
+            rank = int(0.975 * len(before))
+            before.partition(rank)
+            self._spread = SPREADS * float(before[rank])
+        return self._spread
+
+    def _residual(self, values: Floats, first: int, end: int) -> Floats:
+        """Return the values of whole stretches less their baselines."""
+        stretches = values[first:end].reshape(-1, STRETCH)
+        baselines = self.baseline[first // STRETCH : end // STRETCH]
+        residual: Floats = (stretches - baselines[:, None]).reshape(-1)
+        return residual
 
 
-def _screen(values: Floats) -> _Screen:
-    stretches = -(-len(values) // STRETCH)
-    baseline, sigma = np.full(stretches, np.nan), np.full(stretches, np.nan)
+def _levels_and_noises(values: Floats, first: int, end: int) -> tuple[Floats, Floats]:
+    """Return baseline and noise of the stretches from `first` to `end`; NaN for stretch 0, which nothing precedes."""
+    baseline, sigma = np.full(end - first, np.nan), np.full(end - first, np.nan)
     full = WINDOW // STRETCH
-    for stretch in range(1, min(full, stretches)):
+    for stretch in range(max(first, 1), min(full, end)):
         window = values[None, : stretch * STRETCH]
-        baseline[stretch], sigma[stretch] = (part[0] for part in _level_and_noise(window))
-    if stretches > full:
-        windows = np.lib.stride_tricks.sliding_window_view(values, WINDOW)[::STRETCH][: stretches - full]
-        baseline[full:], sigma[full:] = _level_and_noise(windows)
-    residual = values - np.repeat(baseline, STRETCH)[: len(values)]
-    height = np.maximum(SIGMAS * sigma, _spread(residual, stretches))
-    return _Screen(baseline, sigma, np.flatnonzero(residual > np.repeat(height, STRETCH)[: len(values)]))
+        baseline[stretch - first], sigma[stretch - first] = (part[0] for part in _level_and_noise(window))
+    whole = max(first, full)
+    if end > whole:
+        before = values[whole * STRETCH - WINDOW : (end - 1) * STRETCH]
+        windows = np.lib.stride_tricks.sliding_window_view(before, WINDOW)[::STRETCH]
+        baseline[whole - first :], sigma[whole - first :] = _level_and_noise(windows)
+    return baseline, sigma
 
 
 def _level_and_noise(windows: Floats) -> tuple[Floats, Floats]:
@@ -80,23 +141,6 @@ def _level_and_noise(windows: Floats) -> tuple[Floats, Floats]:
     deviation = MAD_TO_SIGMA * row_medians(np.abs(windows - level[:, None]))
     stepwise = MAD_TO_SIGMA / np.sqrt(2) * row_medians(np.abs(np.diff(windows, axis=1)))
     return level, np.maximum(np.maximum(deviation, stepwise), LEVEL_FLOOR * np.abs(level))
-
-
-def _spread(residual: Floats, stretches: int) -> Floats:
-    """Return for each stretch how far points usually stand above the baseline: five times their upper tail so far.
-
-    The tail is the 97.5th percentile of signed residuals, which for symmetric noise is the 95th of their size; points
-    below the baseline, as while the loss falls quickly, make no rise look usual.
-    """
-    spread = np.zeros(stretches)
-    for stretch in range(2, min(SPREAD_FROM, stretches)):
-        spread[stretch] = 2 * residual[STRETCH : stretch * STRETCH].max()
-    for first in range(SPREAD_FROM, stretches, SPREAD_STRETCHES):
-        end = first * STRETCH
-        before = residual[max(end - SPREAD_WINDOW, STRETCH) : end]
-        rank = int(0.975 * len(before))
-        spread[first : first + SPREAD_STRETCHES] = SPREADS * np.partition(before, rank)[rank]
-    return spread
 
 
 # --- following a candidate -----------------------------------------------------------------------------------------
@@ -124,27 +168,56 @@ class _Onset:
         """Return the highest value before position `end`."""
         return float(track.value[self.position : end].max())
 
-    def recovery(self, track: Track, first: int, end: int) -> int | None:
+    def recovery(self, track: Track, first: int, end: int, peak: float) -> int | None:
         """Return the first position from `first` up to, not including, `end` where the loss is back; None if nowhere.
 
         Back means that the median of the last three points is within three deviations of the baseline, or within a
         tenth of the height of the spike so far.
+
+        Args:
+            track: The loss.
+            first: Behind the onset.
+            end: Where to stop.
+            peak: Highest value since the onset and before `first`.
         """
         if end <= first:
             return None
-        limits = self._limits(track, end)[first - self.position :]
-        back = np.flatnonzero(track.medians_of_three[first - 2 : end - 2] <= limits)
+        back = np.flatnonzero(track.medians_of_three[first - 2 : end - 2] <= self._limits(track, first, end, peak))
         return first + int(back[0]) if len(back) else None
 
     def confirmation(self, track: Track, end: int) -> int | None:
         """Return the first position before `end` where three points in a row stand out; None if nowhere."""
-        above = track.value[self.position : end] > self._limits(track, end)
+        above = track.value[self.position : end] > self._limits(track, self.position, end, -np.inf)
         three = np.flatnonzero(above[:-2] & above[1:-1] & above[2:])
         return self.certain + int(three[0]) if len(three) else None
 
-    def _limits(self, track: Track, end: int) -> Floats:
-        peaks = np.maximum.accumulate(track.value[self.position : end])
+    def _limits(self, track: Track, first: int, end: int, peak: float) -> Floats:
+        peaks = np.maximum(np.maximum.accumulate(track.value[first:end]), peak)
         return self.baseline + np.maximum(3 * self.sigma, 0.1 * (peaks - self.baseline))
+
+
+@dataclass(slots=True)
+class _Shift:
+    """A new level that may turn out to be a spike after all.
+
+    Args:
+        onset: Where it began.
+        episode: Its finding.
+        checked: Position up to which the old level has not come back.
+        peak: Highest value before that.
+    """
+
+    onset: _Onset
+    episode: Episode
+    checked: int
+    peak: float
+
+    def recovery(self, track: Track, end: int) -> int | None:
+        """Return where the old level came back among the points not checked yet, before position `end`; or None."""
+        back = self.onset.recovery(track, self.checked, end, self.peak)
+        self.peak = float(track.value[self.checked : end].max(initial=self.peak))
+        self.checked = max(end, self.checked)
+        return back
 
 
 @dataclass(slots=True)
@@ -154,18 +227,19 @@ class SpikeReplay:
     cursor: int = 0
     onset: _Onset | None = None
     spike: Episode | None = None
-    shifts: list[tuple[_Onset, Episode]] = field(default_factory=list)
+    shifts: list[_Shift] = field(default_factory=list)
     episodes: list[Episode] = field(default_factory=list)
+    screen: _Screen = field(default_factory=_Screen)
 
     def advance(self, scene: Scene) -> Sequence[Episode]:
         """Judge the points that are new."""
         track = scene.loss
         if track is None or len(track) < LEAST:
             return self.episodes
-        screen = _screen(track.value)
-        while self._next_onset(track, screen) and self._follow(scene, track):
+        self.screen.extend(track.value)
+        while self._next_onset(track, self.screen) and self._follow(scene, track):
             pass
-        self._end_shifts(scene, track)
+        self._end_shifts(scene, track, len(track))
         return self.episodes
 
     def _next_onset(self, track: Track, screen: _Screen) -> bool:
@@ -189,7 +263,7 @@ class SpikeReplay:
         if onset is None:
             return False
         end = min(len(track), onset.deadline + 1)
-        back = onset.recovery(track, onset.position + 1, end)
+        back = onset.recovery(track, onset.position + 1, end, float(track.value[onset.position]))
         decided = onset.certain if back is None else min(back, onset.certain)
         if decided >= len(track):
             return False
@@ -239,19 +313,20 @@ class SpikeReplay:
         place = scene.place(track, onset.deadline)
         if self.spike is not None:
             self.spike.close(place)
-        if any(earlier.now.open for _, earlier in self.shifts):
+        self._end_shifts(scene, track, onset.deadline + 1)
+        if any(earlier.episode.now.open for earlier in self.shifts):
             return  # still the same trouble: it goes on climbing
         shift = self._add(scene, track, onset, "level_shift", onset.deadline, _severity(scene, "error"))
         shift.value = float(np.median(track.value[onset.position : onset.deadline + 1]))
         shift.facts = {"points": float(onset.deadline - onset.position)}
-        self.shifts.append((onset, shift))
+        self.shifts.append(_Shift(onset, shift, onset.deadline + 1, onset.peak(track, onset.deadline + 1)))
 
-    def _end_shifts(self, scene: Scene, track: Track) -> None:
-        """Close the shifts whose old level came back after all."""
-        for onset, episode in self.shifts:
-            back = onset.recovery(track, onset.deadline + 1, len(track)) if episode.now.open else None
+    def _end_shifts(self, scene: Scene, track: Track, end: int) -> None:
+        """Close the shifts whose old level came back before position `end` after all."""
+        for shift in self.shifts:
+            back = shift.recovery(track, end) if shift.episode.now.open else None
             if back is not None:
-                episode.close(scene.place(track, back))
+                shift.episode.close(scene.place(track, back))
 
     def _add(self, scene: Scene, track: Track, onset: _Onset, kind: str, detected: int, severity: Severity) -> Episode:
         begin, place = scene.place(track, onset.position), scene.place(track, detected)
@@ -330,7 +405,7 @@ RULES = (
         coverage=_coverage,
         text=_spike_text,
         replay=SpikeReplay,
-        causes=("non_finite", "divergence", "level_shift"),
+        causes=("non_finite", "divergence", "level_shift", "lr_schedule"),
     ),
     Rule(
         kind="level_shift",
@@ -339,6 +414,6 @@ RULES = (
         coverage=_coverage,
         text=_shift_text,
         replay=None,
-        causes=("non_finite", "divergence"),
+        causes=("non_finite", "divergence", "lr_schedule"),
     ),
 )

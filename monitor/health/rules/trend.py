@@ -1,13 +1,14 @@
 """The judged series getting worse: slowly (rising) or beyond where it started (divergence)."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from monitor.health.episodes import HOLD, OFF, Episode, Reading
 from monitor.health.rules.rule import Rule, SeriesReplay, Text, covered, present
 from monitor.health.scene import Scene
 from monitor.health.stats import mann_kendall_z
-from monitor.health.track import Course, Track
+from monitor.health.track import Course, Track, both_tick_counts
+from monitor.schema import SEVERITIES
 from monitor.text import format_learning_rate, format_number, format_percent, format_step, plain
 
 LEAST = 12
@@ -19,9 +20,37 @@ def _tracks(scene: Scene) -> Sequence[Track]:
     return present(scene.judged)
 
 
-def _read_divergence(scene: Scene, track: Track, count: int) -> Reading:
-    course = track.course(count)
-    if course.points_after_best < max(4, min(20, 0.02 * count)) or course.rise <= 4 * course.noise:
+def _on_both_scales(
+    read: Callable[[Scene, Track, Course], Reading], kept: float
+) -> Callable[[Scene, Track, int], Reading]:
+    """Return a reading of the whole series and, once it is long, of its newest points too: the graver of the two.
+
+    In a long series the blocks are long as well, and a rise drowns in them for a while. It is measured in the progress
+    of the whole series on both scales; the newest points are not judged where there is none.
+
+    Args:
+        read: The reading of one scale.
+        kept: Share of the progress that is still lost when a rise that lies behind the newest points is not over.
+    """
+
+    def read_both(scene: Scene, track: Track, count: int) -> Reading:
+        course, recent = track.course(count), track.recent_course(count)
+        whole = read(scene, track, course)
+        if recent is None or recent.progress < 8 * recent.noise:
+            return whole
+        graver = max(whole, read(scene, track, recent), key=_gravity)
+        is_lost = course.lost >= kept and course.rise > 4 * course.noise
+        return HOLD if graver.level == "off" and is_lost else graver
+
+    return read_both
+
+
+def _gravity(reading: Reading) -> tuple[int, int]:
+    return ("off", "hold", "on").index(reading.level), SEVERITIES.index(reading.severity)
+
+
+def _read_divergence(scene: Scene, track: Track, course: Course) -> Reading:
+    if course.points_after_best < max(4, min(20, 0.02 * course.length)) or course.rise <= 4 * course.noise:
         return OFF
     if course.rise <= 8 * course.noise or course.lost < 1 or not _matters(course):
         return HOLD if course.lost >= 0.7 else OFF
@@ -47,14 +76,13 @@ def _matters(course: Course) -> bool:
     return worse > 4 * course.noise and worse >= (0.3 if course.log else 0.1 * abs(course.best))
 
 
-def _read_rising(scene: Scene, track: Track, count: int) -> Reading:
-    course = track.course(count)
+def _read_rising(scene: Scene, track: Track, course: Course) -> Reading:
     blocks_after = len(course.blocks) - 1 - course.best_block
-    if blocks_after < 5 or course.points_after_best < max(8, 0.12 * count) or course.rise <= 4 * course.noise:
+    if blocks_after < 5 or course.points_after_best < max(8, 0.12 * course.length) or course.rise <= 4 * course.noise:
         return OFF
     trend = mann_kendall_z(course.blocks[course.best_block :])
     best = scene.place(track, course.best_end - 1)
-    if scene.raised_by_schedule(best.time, float(track.time[count - 1])):
+    if scene.raised_by_schedule(best.time, float(track.time[course.points - 1])):
         return HOLD
     if course.rise <= 6 * course.noise or trend <= TREND_Z or not _is_worse(course, 0.25, 0.30, 0.3):
         return HOLD if _is_worse(course, 0.12, 0.15, 0.15) else OFF
@@ -82,6 +110,7 @@ def _facts(scene: Scene, track: Track, course: Course, trend: float) -> Mapping[
     now = scene.learning_rate_at(float(track.time[course.points - 1]))
     return {
         "points": float(course.points_after_best),
+        "among": float(course.length) if course.first else math.nan,
         "lost": course.lost if course.progress > 0 else math.nan,
         "trend": trend,
         "rate_then": math.nan if then is None else then,
@@ -94,11 +123,17 @@ def _text(episode: Episode, scene: Scene) -> Text:
     track = scene.judged
     direction = "below" if track is not None and track.direction == "max" else "above"
     evidence = (
-        f'"{plain(episode.tag or "")}" is at {format_number(episode.value)}, {direction} its best level of '
+        f'"{plain(episode.tag or "")}" is at {format_number(episode.value)}, {direction} {_best(facts)} '
         f"{format_number(episode.reference)} at {scene.named(episode.onset.step)}, "
         f"{format_step(int(facts['points']))} points later.{_lost(facts)}{_rates(facts)}"
     )
     return Text(evidence, _advice(episode, scene))
+
+
+def _best(facts: Mapping[str, float]) -> str:
+    if math.isnan(facts["among"]):
+        return "its best level of"
+    return f"the best level of its newest {format_step(int(facts['among']))} points,"
 
 
 def _lost(facts: Mapping[str, float]) -> str:
@@ -143,8 +178,10 @@ RULES = (
         label="divergence",
         coverage=_coverage,
         text=_text,
-        replay=lambda: SeriesReplay("divergence", _tracks, LEAST, _read_divergence),
-        causes=("non_finite",),
+        replay=lambda: SeriesReplay(
+            "divergence", _tracks, LEAST, _on_both_scales(_read_divergence, kept=0.7), ticks=both_tick_counts
+        ),
+        causes=("non_finite", "lr_schedule"),
     ),
     Rule(
         kind="rising",
@@ -152,7 +189,9 @@ RULES = (
         label="loss rising",
         coverage=_coverage,
         text=_text,
-        replay=lambda: SeriesReplay("rising", _tracks, LEAST, _read_rising),
-        causes=("non_finite", "divergence", "level_shift"),
+        replay=lambda: SeriesReplay(
+            "rising", _tracks, LEAST, _on_both_scales(_read_rising, kept=0.12), ticks=both_tick_counts
+        ),
+        causes=("non_finite", "divergence", "level_shift", "lr_schedule"),
     ),
 )
