@@ -405,7 +405,7 @@ RULES = (
         coverage=_coverage,
         text=_spike_text,
         replay=SpikeReplay,
-        causes=("non_finite", "divergence", "level_shift", "lr_schedule"),
+        causes=("non_finite", "divergence", "level_shift", "lr_schedule", "restart"),
     ),
     Rule(
         kind="level_shift",
@@ -414,6 +414,6 @@ RULES = (
         coverage=_coverage,
         text=_shift_text,
         replay=None,
-        causes=("non_finite", "divergence", "lr_schedule"),
+        causes=("non_finite", "divergence", "lr_schedule", "restart"),
     ),
 )

@@ -181,7 +181,7 @@ RULES = (
         replay=lambda: SeriesReplay(
             "divergence", _tracks, LEAST, _on_both_scales(_read_divergence, kept=0.7), ticks=both_tick_counts
         ),
-        causes=("non_finite", "lr_schedule"),
+        causes=("non_finite", "lr_schedule", "restart"),
     ),
     Rule(
         kind="rising",
@@ -192,6 +192,6 @@ RULES = (
         replay=lambda: SeriesReplay(
             "rising", _tracks, LEAST, _on_both_scales(_read_rising, kept=0.12), ticks=both_tick_counts
         ),
-        causes=("non_finite", "divergence", "level_shift", "lr_schedule"),
+        causes=("non_finite", "divergence", "level_shift", "lr_schedule", "restart"),
     ),
 )
