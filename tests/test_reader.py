@@ -226,3 +226,27 @@ def test_a_directory_without_permission_is_told_with_the_way_out(tmp_path: Path,
 def test_hostile_directory_names_are_read_like_any(tmp_path: Path, name: str) -> None:
     write_session(tmp_path / name, 0, rows("loss", range(5)))
     assert RunReader(tmp_path / name).refresh().count == 5
+
+
+def test_points_added_to_a_resumed_run_are_copied_alone(tmp_path: Path) -> None:
+    builders.write_scalars(tmp_path / event_file_name(START_SECOND), rows("loss", range(100)))
+    path = builders.write_scalars(
+        tmp_path / event_file_name(START_SECOND + 500), rows("loss", range(100), first_step=100)
+    )
+    reader = RunReader(tmp_path)
+    before = reader.refresh().series["loss"]
+    builders.append(path, scalar("loss", 200, 0.5, START_SECOND + 900))
+    after = reader.refresh().series["loss"]
+    assert np.shares_memory(before.value, after.value)
+    assert after.step.tolist() == list(range(201))
+    assert before.step.tolist() == list(range(200))
+
+
+def test_a_point_added_to_an_earlier_file_keeps_its_place(tmp_path: Path) -> None:
+    first = builders.write_scalars(tmp_path / event_file_name(START_SECOND), rows("loss", range(10)))
+    builders.write_scalars(tmp_path / event_file_name(START_SECOND + 500), rows("loss", range(10), first_step=20))
+    reader = RunReader(tmp_path)
+    reader.refresh()
+    builders.append(first, scalar("loss", 10, 0.5, START_SECOND + 11))
+    assert reader.refresh().series["loss"].step.tolist() == [*range(11), *range(20, 30)]
+    assert reader.refresh().frame.equals(RunReader(tmp_path).refresh().frame)

@@ -1,14 +1,14 @@
 """The files of one run → one set of series with problems and sessions, kept up to date."""
 
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
-import numpy as np
-
+from monitor.growing import GrowingPoints
 from monitor.schema import Points, ReadProblem, Scalars, Session
+from monitor.sources.columns import Column
 from monitor.sources.eventfile import EventFile
 from monitor.sources.layout import Lister, Listing, directory_problem, may_be_part, parts_of
 from monitor.sources.records import Kept
@@ -113,6 +113,7 @@ class _PartReader:
         self.files: dict[str, EventFile] = {}
         self._first_sessions: list[int] = []
         self._changed: set[str] = set()
+        self._joined: dict[str, _Joined] = {}
 
     def add_files(self, listing: Listing) -> None:
         """Take in the event files that are new in the directory."""
@@ -163,7 +164,7 @@ class _PartReader:
         return numbers
 
     def _points(self, tag: str) -> Points:
-        """Return one series over all files; with one file the columns are views."""
+        """Return one series over all files; with one file the columns are views, with several they are copied once."""
         held = [
             (file.columns[tag], first)
             for file, first in zip(self.files.values(), self._first_sessions, strict=True)
@@ -174,12 +175,38 @@ class _PartReader:
             return Points(column.step, column.wall_time, column.value, column.sessions(first))
         if not held:
             return Points.empty()  # the file was replaced by one without this tag
-        return Points(
-            np.concatenate([column.step for column, _ in held]),
-            np.concatenate([column.wall_time for column, _ in held]),
-            np.concatenate([column.value for column, _ in held]),
-            np.concatenate([column.sessions(first) for column, first in held]),
+        joined = self._joined.get(tag)
+        if joined is None or not joined.goes_on(held):
+            joined = self._joined[tag] = _Joined()
+        return joined.take(held)
+
+
+class _Joined:
+    """One series over several files, copied into one: later points of the newest file, and later files, are added."""
+
+    def __init__(self) -> None:
+        self._points = GrowingPoints()
+        self._taken: list[tuple[Column, int, int]] = []  # column, session its file begins in, points taken
+
+    def goes_on(self, held: Sequence[tuple[Column, int]]) -> bool:
+        """Tell whether columns, each with the session its file begins in, only grew where they can be added to."""
+        if len(held) < len(self._taken):
+            return False
+        last = len(self._taken) - 1
+        return all(
+            column is known and first == session and (len(column) == count or place == last)
+            for place, ((column, first), (known, session, count)) in enumerate(zip(held, self._taken, strict=False))
         )
+
+    def take(self, held: Sequence[tuple[Column, int]]) -> Points:
+        """Add what is new in columns that go on, and return the whole series."""
+        before = self._taken.pop()[2] if self._taken else 0
+        for column, first in held[len(self._taken) :]:
+            whole = Points(column.step, column.wall_time, column.value, column.sessions(first))
+            self._points.append(whole.take(slice(before, None)))
+            self._taken.append((column, first, len(column)))
+            before = 0
+        return self._points.view
 
 
 def _sessions(parts: Iterable[_PartReader]) -> tuple[Session, ...]:
