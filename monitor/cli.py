@@ -10,16 +10,17 @@ import io
 import json
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.analysis.configurations import config_text
+from monitor.analysis.configurations import config_text, merged
 from monitor.comparison import RunComparison, compare_statuses, comparison_json, usual_tag
 from monitor.errors import MonitorError, ReportNotWritten, UsageInvalid
 from monitor.figures import (
@@ -31,7 +32,7 @@ from monitor.figures import (
     problem_figures,
     status_sections,
 )
-from monitor.report import render_comparison_report, render_report, write_bytes, write_report
+from monitor.files import write_bytes
 from monitor.schema import (
     SEVERITIES,
     Checkpoints,
@@ -49,12 +50,16 @@ from monitor.schema import (
 from monitor.settings import Settings, log_directories, read_settings
 from monitor.status import RunStatus, status_json, strict_json
 from monitor.text import UNKNOWN, format_time, plain, shorten_middle
-from monitor.watch import LogWatch, RunWatch
+from monitor.watch import CHECK_KINDS, LogWatch, RunWatch
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from monitor.document import Document
+    from monitor.report_files import Format
+
 FINE, FINDING_OPEN, USAGE_WRONG, NO_SCALAR, INTERRUPTED = 0, 1, 2, 3, 130
+PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"  # Source: PNG specification, third edition, section 5.2
 NO_POINT: Final = "None of the runs has a point."
 MOST_CHARACTERS: Final = 24  # of one configuration value in a comparison
 MOST_ASSOCIATIONS: Final = 5  # told in a comparison; the strongest
@@ -95,6 +100,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _status(options: Options) -> int:
     source = _Source.of(options)
     status = source.newest(time.time())
+    if options.plot is not None and status.scalars.count:
+        _plot(status, source, options.plot)
     if options.json:
         _emit_json(status_json(status))
     elif _is_live_terminal():
@@ -104,6 +111,17 @@ def _status(options: Options) -> int:
     else:
         _emit(_plain_text(status_sections(status)))
     return _exit_code(status, options.fail_on)
+
+
+def _plot(status: RunStatus, source: "_Source", path: Path) -> None:
+    """Write the six charts of a run as one picture; over an older picture, never over anything else."""
+    from monitor.pictures import render_png, run_pictures  # a third of a second that only pictures need
+    from monitor.report_charts import VIEW
+    from monitor.run_charts import run_charts
+
+    charts = run_charts(status, source.runs.samples(), source.settings.health, VIEW)
+    write_bytes(render_png(run_pictures(charts)), path, may_replace=lambda edges: edges.startswith(PNG_SIGNATURE))
+    _tell(f"Wrote {path}.")
 
 
 def _watch(options: Options) -> int:
@@ -146,22 +164,93 @@ def _compare(options: Options) -> int:
 
 
 def _report(options: Options) -> int:
-    source, now = _Source.of(options), time.time()
+    from monitor.report_files import is_report, make_report  # with pyarrow: the other commands start without
+
+    source, now, form = _Source.of(options), time.time(), _report_format(options)
     names = tuple(dict.fromkeys(options.runs))
     if names and options.run_dir:
         raise UsageInvalid("Runs were named and --run-dir was given.", hint="Leave one of the two out.")
-    statuses = [source.named(name, now) for name in names] if names else [source.newest(now)]
+    statuses, hparams = _runs_to_report(source, names, now)
     if not any(status.scalars.count for status in statuses):
         return _nothing_to_show(statuses[0].state.reason)
-    _deliver(_render(statuses, now), options.output)
+    document = _report_document(statuses, hparams, source, _report_command(options, source, statuses), now)
+    file = make_report(_with_sections(document, options.sections), form, statuses)
+    if options.output is None:
+        _emit(file.text)
+    else:
+        write_bytes(file.content, options.output, may_replace=is_report)
+        _tell(f"Wrote {options.output}.")
     return FINE
 
 
-def _render(statuses: Sequence[RunStatus], now: float) -> str:
-    if len(statuses) == 1:
-        return render_report(statuses[0], made_at=now)
-    found = compare_statuses(statuses, _tags_to_compare(statuses, None))
-    return render_comparison_report(statuses, found.comparison, made_at=now)
+def _report_format(options: Options) -> "Format":
+    """Return the format asked for, else that of the name of the file, else Markdown."""
+    from monitor.report_files import SUFFIXES
+
+    suffix = "" if options.output is None else options.output.suffix.lower()
+    form: Format = options.format or SUFFIXES.get(suffix, "md")
+    if form == "zip" and options.output is None:
+        raise UsageInvalid("A ZIP is not text.", hint="Name the file to write with -o, e.g. -o report.zip.")
+    return form
+
+
+def _runs_to_report(
+    source: "_Source", names: Sequence[str], now: float
+) -> tuple[list[RunStatus], dict[str, Mapping[str, ConfigValue]]]:
+    """Return the runs named, else the newest, with the hyper-parameters logged in their events."""
+    found = source.runs.find_runs(now).runs
+    if not names and not found:
+        return [source.newest(now)], {}
+    looks = [source.with_hparams(name, now) for name in names or (found[0].name,)]
+    return [status for status, _ in looks], {status.run.name: hparams for status, hparams in looks}
+
+
+def _report_document(
+    statuses: Sequence[RunStatus],
+    hparams: Mapping[str, Mapping[str, ConfigValue]],
+    source: "_Source",
+    command: str,
+    now: float,
+) -> "Document":
+    from monitor.comparison_report import comparison_report
+    from monitor.report import ReportContext, run_report
+
+    context = ReportContext(now, command, source.settings.health, source.runs.samples())
+    if len(statuses) > 1:
+        found = compare_statuses(statuses, _tags_to_compare(statuses, None), hparams=hparams)
+        return comparison_report(found, context)
+    status = statuses[0]
+    configuration = merged(status.configuration, hparams.get(status.run.name, {}))
+    return run_report(replace(status, configuration=configuration), context)
+
+
+def _with_sections(document: "Document", named: str | None) -> "Document":
+    """Return the document with the sections named, comma-separated; all of it where none is."""
+    if named is None:
+        return document
+    keys, known = frozenset(named.split(",")), document.keys
+    unknown = sorted(keys - set(known))
+    if unknown:
+        raise UsageInvalid(
+            f'This report has no section "{unknown[0]}".', hint=f"It has, from the top: {', '.join(known)}."
+        )
+    return document.only(keys)
+
+
+def _report_command(options: Options, source: "_Source", statuses: Sequence[RunStatus]) -> str:
+    """Return the command that makes the same report again, from anywhere the paths named lead to the same."""
+    directories = [] if options.run_dir and not options.logdir else options.logdir or source.directories
+    words = [
+        *("python", "-m", "monitor", "report"),
+        *(() if options.run_dir else (status.run.name for status in statuses)),
+        *(word for directory in directories for word in ("--logdir", str(directory))),
+        *(("--run-dir", str(options.run_dir)) if options.run_dir else ()),
+        *(("--settings", str(options.settings)) if options.settings else ()),
+        *(("--sections", options.sections) if options.sections is not None else ()),
+        *(("--format", options.format) if options.format else ()),
+        *(("-o", str(options.output)) if options.output else ()),
+    ]
+    return shlex.join(words)
 
 
 def _export(options: Options) -> int:
@@ -214,7 +303,7 @@ class _Source:
 
     @staticmethod
     def of(options: Options) -> "_Source":
-        settings = read_settings(options.settings)
+        settings = read_settings(options.settings, kinds=CHECK_KINDS)
         run_directory: Path | None = getattr(options, "run_dir", None)
         # A run that is named directly needs no log directory, so a missing one is no error then.
         directories = () if run_directory and not options.logdir else log_directories(options.logdir)
@@ -469,7 +558,7 @@ def _deliver(text: str, path: Path | None) -> None:
     if path is None:
         _emit(text)
         return
-    write_report(text, path)
+    write_bytes(text.encode("utf-8", errors="replace"), path)
     _tell(f"Wrote {path}.")
 
 
@@ -589,6 +678,7 @@ def _add_status(commands: Commands) -> None:
     _add_source(command)
     _add_run_directory(command)
     command.add_argument("--json", action="store_true", help="strict JSON for other programs")
+    command.add_argument("--plot", type=Path, metavar="FILE.png", help="write the six charts of the run as a picture")
     command.add_argument(
         "--fail-on", choices=SEVERITIES, default="error", help="exit with 1 from this severity on (default: error)"
     )
@@ -638,13 +728,21 @@ def _add_compare(commands: Commands) -> None:
 
 
 def _add_report(commands: Commands) -> None:
-    example = "report --logdir outputs/train -o report.md"
+    example = "report --logdir outputs/train -o report.html"
     command = _add_command(commands, "report", _report, "Report of a run, or of several as a comparison", example)
     command.add_argument("runs", nargs="*", metavar="RUN", help="name or path of a run (default: the newest)")
     _add_source(command)
     _add_run_directory(command)
     _add_output(command)
-    command.add_argument("--format", choices=("md",), default="md", help="md: Markdown (default)")
+    command.add_argument(
+        "--format",
+        choices=("md", "html", "zip"),
+        help="md: Markdown; html: one page with its charts, to open in a browser; zip: Markdown with its charts and "
+        "every scalar as CSV (default: by the name of the file, else md)",
+    )
+    command.add_argument(
+        "--sections", metavar="NAMES", help="only these, e.g. summary,findings,charts (default: the whole report)"
+    )
 
 
 def _add_export(commands: Commands) -> None:

@@ -1,6 +1,7 @@
 """RunStatus: everything known of one run at one moment; what pages, terminal, JSON and report show."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -77,6 +78,27 @@ class RunStatus:
     sample: Sample
     problems: tuple[ReadProblem, ...]
     health_history: tuple[HealthPoint, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunGlance:
+    """One run in a list of many: where it stands, from the ends of its files alone where they tell.
+
+    Args:
+        run: Name and place.
+        state: Waiting, running, stalled or finished, with the evidence.
+        first_event: Time of its earliest event, None without one.
+        last_event: Time of its latest event.
+        step: Largest step among its newest points, as logged; None without a point.
+        last: Tag → newest value; a series that was not written lately may be missing.
+    """
+
+    run: Run
+    state: RunState
+    first_event: float | None
+    last_event: float | None
+    step: int | None
+    last: Mapping[str, float]
 
 
 def status_json(status: RunStatus) -> dict[str, Any]:

@@ -4,17 +4,18 @@
 sessions; a lock guards one run at a time, so a slow run never holds up another.
 """
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from monitor.analysis.progress import SeriesMemory, progress_of, state_of
 from monitor.analysis.roles import choose_roles
 from monitor.analysis.series import loss_trend
 from monitor.errors import NotAllowed, NotReadable, RunNotFound
-from monitor.health import Assessor, Evidence
+from monitor.health import RULES, Assessor, Evidence
 from monitor.schema import (
     Checkpoints,
     Configuration,
@@ -44,16 +45,17 @@ MOST_RUNS_HELD = 512  # runs whose points stay in memory; the one not asked for 
 SEARCH_SECONDS = 1.0  # the log directories are searched at most this often
 CHECKPOINT_SECONDS = 5.0
 CONFIGURATION_SECONDS = 30.0
+CHECK_KINDS = tuple(rule.kind for rule in RULES)  # what the settings may switch off
 
 
 @dataclass(slots=True)
 class _Beside:
     """What lies beside the events, and when it was looked at."""
 
-    checkpoints: Checkpoints
-    checkpoints_at: float
-    configuration: Configuration
-    configuration_at: float
+    checkpoints: Checkpoints = field(default_factory=Checkpoints)
+    checkpoints_at: float = -math.inf
+    configuration: Configuration = field(default_factory=Configuration)
+    configuration_at: float = -math.inf
 
 
 class RunWatch:
@@ -83,7 +85,7 @@ class RunWatch:
         self._log_directory = log_directory
         self._reader = RunReader(self.path)
         self._lock = threading.Lock()
-        self._beside: _Beside | None = None
+        self._beside = _Beside()
         self._chosen: tuple[frozenset[str], Mapping[str, str], Roles] | None = None
         self._assessors: OrderedDict[Roles, Assessor] = OrderedDict()
         self._memory = SeriesMemory()
@@ -113,14 +115,14 @@ class RunWatch:
     def configuration(self, now: float) -> Configuration:
         """Return the configuration beside the run."""
         with self._lock:
-            return self._look_beside(now).configuration
+            return self._configured(now)
 
     def state(self, now: float) -> RunState:
         """Read what is new and return whether the run is alive; its health is not judged."""
         with self._lock:
             scalars = self._reader.refresh()
             roles = self._choose_roles(frozenset(scalars.series), self._settings.roles, scalars)
-            return self._progress(scalars, roles, self._look_beside(now).configuration, now)[1]
+            return self._progress(scalars, roles, self._configured(now), now)[1]
 
     def extras(self) -> Extras:
         """Return the text and hyper-parameters logged in the run."""
@@ -198,16 +200,17 @@ class RunWatch:
     def _look_beside(self, now: float) -> _Beside:
         """Return checkpoints and configuration, looked at again when the last look is old."""
         beside = self._beside
-        if beside is None or not 0 <= now - beside.checkpoints_at < CHECKPOINT_SECONDS:
-            checkpoints, checkpoints_at = find_checkpoints(self.path, self._log_directory), now
-        else:
-            checkpoints, checkpoints_at = beside.checkpoints, beside.checkpoints_at
-        if beside is None or not 0 <= now - beside.configuration_at < CONFIGURATION_SECONDS:
-            configuration, configuration_at = read_configuration(self.path, self._log_directory), now
-        else:
-            configuration, configuration_at = beside.configuration, beside.configuration_at
-        self._beside = _Beside(checkpoints, checkpoints_at, configuration, configuration_at)
-        return self._beside
+        if not 0 <= now - beside.checkpoints_at < CHECKPOINT_SECONDS:
+            beside.checkpoints, beside.checkpoints_at = find_checkpoints(self.path, self._log_directory), now
+        self._configured(now)
+        return beside
+
+    def _configured(self, now: float) -> Configuration:
+        """Return the configuration, looked at again when the last look is old."""
+        beside = self._beside
+        if not 0 <= now - beside.configuration_at < CONFIGURATION_SECONDS:
+            beside.configuration, beside.configuration_at = read_configuration(self.path, self._log_directory), now
+        return beside.configuration
 
     def _require_directory(self) -> None:
         try:
@@ -299,8 +302,7 @@ class LogWatch:
         if known is not None and known.run == run and not _may_change(known, self.settings, now):
             return known
         try:
-            # The run named at the start was not searched for: nobody knows its files before it is read.
-            newest = self._glancer.glance(run) if run.event_files else self.scalars(run.name, now)
+            newest = self._newest(run, now)
             state = self._state_at(run, newest, now)
         except (RunNotFound, NotAllowed):  # gone since the search, or a link that leads out
             return None
@@ -312,6 +314,14 @@ class LogWatch:
             step=max((int(points.step[-1]) for points in newest.series.values()), default=None),
             last={tag: float(points.value[-1]) for tag, points in newest.series.items()},
         )
+
+    def _newest(self, run: Run, now: float) -> Scalars:
+        """Return the points at the ends of a run's files, all of them where the ends hold none: a picture is larger.
+
+        Of the run that was named at the start nobody knows the files before it is read.
+        """
+        ends = self._glancer.glance(run) if run.event_files else Scalars()
+        return ends if ends.count else self.scalars(run.name, now)
 
     def _state_at(self, run: Run, newest: Scalars, now: float) -> RunState:
         """Return the state of a run: from its newest points where it is long over, else from all of it."""

@@ -377,3 +377,21 @@ def test_a_plateau_that_has_converged_is_called_so() -> None:
 
 def test_a_noisy_loss_is_not_called_oscillating() -> None:
     assert judge(evidence_of(decay(600, low=0.8) * np.exp(noise(600, 0.35)))).verdict != "oscillating"
+
+
+def test_a_loss_that_jumps_about_far_above_its_best_is_swinging_where_the_learning_rate_is_high() -> None:
+    for seed in range(SEEDS):
+        random = np.random.default_rng(seed)
+        jumps = np.concatenate([np.linspace(0.5, 0.11, 4), 0.5 * np.exp(random.normal(0, 0.9, 96))])
+        high = judge(evidence_of(jumps, learning_rate=np.full(100, 0.12), first_epoch_step=0))
+        usual = judge(evidence_of(jumps, learning_rate=np.full(100, 3e-4), first_epoch_step=0))
+        assert of_kind(high, "oscillation"), f"seed {seed}"
+        assert not of_kind(usual, "oscillation"), f"seed {seed}"
+
+
+def test_noise_of_plain_gradient_descent_at_its_usual_high_rate_is_no_swing() -> None:
+    for seed in range(SEEDS):
+        random = np.random.default_rng(seed)
+        loss = decay(300, 2.0, 0.1) * np.exp(random.normal(0, 0.5, 300))
+        health = judge(evidence_of(loss, learning_rate=np.full(300, 0.1)))
+        assert not of_kind(health, "oscillation"), f"seed {seed}"

@@ -8,7 +8,7 @@ import numpy as np
 from monitor.health.episodes import Change, Episode, number_repeats
 from monitor.health.evidence import Evidence
 from monitor.health.rules import RULES
-from monitor.health.rules.rule import Replay
+from monitor.health.rules.rule import Replay, Rule
 from monitor.health.scene import Scene
 from monitor.health.score import (
     LEAST_POINTS,
@@ -24,6 +24,8 @@ from monitor.health.track import Track, Tracks, last_tick, tick_counts
 from monitor.health.verdict import loss_verdict
 from monitor.schema import Checks, Finding, Floats, Health, NotChecked, Points, Verdict
 from monitor.settings import Settings
+
+SWITCHED_OFF = "Switched off in the settings."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class Assessor:
 
         Args:
             evidence: What is known of the run.
-            settings: The user's bands.
+            settings: The user's thresholds, and the rules that are switched off.
             now: The moment, seconds UTC; a lasting silence is measured by it.
         """
         if not self._growth.continues(evidence) or settings != self._settings:
@@ -78,7 +80,7 @@ class Assessor:
         self._settings = settings
         scene = Scene(evidence, settings, now, self._tracks)
         for replay in self._past.replays.values():
-            scene.episodes.extend(replay.advance(scene))
+            scene.episodes.extend(one for one in replay.advance(scene) if one.kind not in settings.health.ignore)
         number_repeats(scene.episodes)
         return _Judgement(scene, self._past).assessment()
 
@@ -242,9 +244,14 @@ def _clock(track: Track) -> Clock:
 
 
 def _checks(scene: Scene) -> Checks:
-    reasons = [(rule.kind, rule.coverage(scene)) for rule in RULES]
+    reasons = [(rule.kind, _why_not(rule, scene)) for rule in RULES]
     missing = tuple(NotChecked(kind, why) for kind, why in reasons if why is not None)
     return Checks(ran=len(RULES) - len(missing), of=len(RULES), not_checked=missing)
+
+
+def _why_not(rule: Rule, scene: Scene) -> str | None:
+    """Return why a rule does not judge a scene; None when it does."""
+    return SWITCHED_OFF if rule.kind in scene.settings.health.ignore else rule.coverage(scene)
 
 
 # --- does the evidence only grow? ----------------------------------------------------------------------------------

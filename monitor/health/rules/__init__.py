@@ -25,8 +25,8 @@ from monitor.health.rules.rule import Rule
 
 RULES: tuple[Rule, ...] = (
     *numbers.RULES,
-    *trend.RULES,
     *spikes.RULES,
+    *trend.RULES,
     *oscillation.RULES,
     *learning.RULES,
     *generalisation.RULES,

@@ -24,14 +24,12 @@ intervals between evaluations; an hour where neither plan nor evaluations are kn
 LEAST_NUMBERED = 4
 LATEST_NUMBERED = 10
 UNEVEN = 1.5
-OVERDUE_INTERVALS = 3
 
 LEAST_BEST_EVALUATIONS = 5
 
 SETTLED_SECONDS = 600.0
 """A file that was changed later than this ago may still be being written."""
 LEAST_ALIKE = 4
-SMALL_SHARE = 0.5
 
 
 # --- missing -------------------------------------------------------------------------------------------------------
@@ -152,7 +150,7 @@ def _numbered(scene: Scene) -> _Numbered:
 
 
 def _overdue(scene: Scene) -> Iterator[Episode]:
-    """Yield that no checkpoint was saved for three of its usual intervals, in its own unit and in time.
+    """Yield that no checkpoint was saved for several of its usual intervals, in its own unit and in time.
 
     A warning; a notice where the newest one was saved at the best evaluation, since it may be that only better ones
     are saved.
@@ -161,9 +159,9 @@ def _overdue(scene: Scene) -> Iterator[Episode]:
     position = progress.epoch if found.unit == "epoch" else progress.step
     if scene.evidence.state.state != "running" or not found.is_regular or position is None or newest is None:
         return
-    behind = position - found.numbers[-1]
-    due = newest.modified + max(OVERDUE_INTERVALS * found.interval_seconds, LEAST_SECONDS)
-    if behind < OVERDUE_INTERVALS * found.interval or due > _latest(scene):
+    behind, intervals = position - found.numbers[-1], scene.settings.health.checkpoint_overdue_factor
+    due = newest.modified + max(intervals * found.interval_seconds, LEAST_SECONDS)
+    if behind < intervals * found.interval or due > _latest(scene):
         return
     severity: Severity = "notice" if _is_best(scene, found) else "warning"
     facts = {"age": _latest(scene) - newest.modified, "behind": float(behind), "interval": found.interval}
@@ -294,11 +292,12 @@ def _is_placeholder(checkpoint: Checkpoint) -> bool:
 
 
 def _small(scene: Scene) -> Iterator[_Damaged]:
-    """Yield those less than half as large as is usual among their like, and as the one before and after.
+    """Yield those less than a share as large as is usual among their like, and as the one before and after.
 
     Their like have the same name but for its numbers: a model without its optimizer has a name of its own. A training
     that saves less from some point on saves several small ones in a row.
     """
+    share = scene.settings.health.checkpoint_small_percent / 100
     alike: dict[str, list[Checkpoint]] = {}
     for checkpoint in sorted(scene.evidence.checkpoints.saved, key=lambda one: (one.modified, one.name)):
         if checkpoint.size_bytes:
@@ -307,7 +306,7 @@ def _small(scene: Scene) -> Iterator[_Damaged]:
         if len(group) >= LEAST_ALIKE:
             usual = int(np.median([one.size_bytes for one in group]))
             for before, one, after in zip(group, group[1:], [*group[2:], None], strict=False):
-                limit = one.size_bytes / SMALL_SHARE
+                limit = one.size_bytes / share
                 if limit < min(usual, before.size_bytes) and (after is None or limit < after.size_bytes):
                     yield _Damaged(one, usual)
 

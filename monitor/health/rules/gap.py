@@ -37,7 +37,6 @@ the validation itself was within the second, shares of that start."""
 IMPROVING_Z = -1.28
 """Mann–Kendall z of a validation that improves: one-sided p of 10 %."""
 
-WIDE = 0.5
 GROWING_Z = 1.6
 LOWER = 0.9
 MOSTLY = 0.7
@@ -123,12 +122,12 @@ def _read_gap(scene: Scene, track: Track, count: int) -> Reading:
     pairs = _pairs(scene, track, count)
     if pairs is None:
         return OFF
-    gap = 1 - pairs.training / pairs.validation
-    if gap[-1] < WIDE / 2:
+    gap, wide = 1 - pairs.training / pairs.validation, scene.settings.health.gap_percent / 100
+    if gap[-1] < wide / 2:
         return OFF
-    if gap[-1] < WIDE or median(gap[:3]) >= WIDE or mann_kendall_z(gap) <= GROWING_Z:
+    if gap[-1] < wide or median(gap[:3]) >= wide or mann_kendall_z(gap) <= GROWING_Z:
         return HOLD
-    first = int(np.argmax(gap >= WIDE / 2))
+    first = int(np.argmax(gap >= wide / 2))
     mark = int(np.unique(np.linspace(2, count - 1, COMPARED).astype(np.intp))[first])
     place = scene.place(track, mark)
     return Reading("on", "notice", place, float(pairs.validation[-1]), float(pairs.training[-1]), {"gap": gap[-1]})

@@ -16,8 +16,6 @@ from monitor.text import format_number, format_percent, format_step, plain
 LEAST = 5
 AFTER_BEST = 3
 RISE_NOISE = 3.0
-RISE_SHARE = 0.03
-RISE_POINTS = 0.01
 RISE_PROGRESS = 0.02
 TREND_Z = 1.28
 """Mann–Kendall z since the best validation: one-sided p of 10 %; the rise itself is tested against the noise."""
@@ -95,10 +93,11 @@ def _best(track: Track, count: int) -> tuple[int, float]:
 
 
 def _smallest_rise(scene: Scene, track: Track, best: int, count: int) -> float:
-    """Return the smallest rise worth a word: 3 % of a loss, one point of a metric between 0 and 1."""
+    """Return the smallest rise worth a word: a share of a loss, some hundredths of a metric between 0 and 1."""
+    health = scene.settings.health
     if track in scene.scores and (np.abs(track.value[:count]) <= 1).all():
-        return RISE_POINTS
-    return RISE_SHARE * abs(float(track.value[best]))
+        return health.overfitting_metric_points / 100
+    return health.overfitting_rise_percent / 100 * abs(float(track.value[best]))
 
 
 def _noise(values: Floats) -> float:

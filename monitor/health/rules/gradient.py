@@ -28,8 +28,11 @@ SAMPLES = 40
 SAMPLE_POINTS = 25
 """The reference is taken from at most so many stretches of so many points, so that it costs the same in any run."""
 
-EXPLODED, GONE_UP, GRAVE = 1.0, 0.7, 2.0
-"""Decades above the usual norm: ten times opens a finding, five times keeps it open, a hundred times is an error."""
+GONE_UP = 0.7
+"""Share of the decades that open a finding which keeps it open: five times the usual norm where ten times opens it."""
+
+GRAVE = 2.0
+"""Decades above the usual norm that are an error: a hundred times."""
 
 SPREADS = 3.0
 NOISES = 6.0
@@ -42,7 +45,9 @@ BURST, BURST_SHARE = 0.4, 0.25
 
 LOSS_NOISES = 3.0
 
-VANISHED, STILL_GONE = -3.0, -2.0
+STILL_GONE = 2 / 3
+"""The same for norms that vanish: a hundredth of the usual norm where a thousandth opens a finding."""
+
 NOTHING = 1e-7
 """A norm below this share of the loss at its start (of 1 where the loss is not positive) moves nothing."""
 
@@ -57,7 +62,6 @@ RATE_DECAYED = 0.1
 ZERO_SHARE = 0.2
 RECENT = 50
 CLIP_WIDTH = 0.005
-CLIP_SHARE = 0.8
 
 
 def _tracks(scene: Scene) -> Sequence[Track]:
@@ -133,8 +137,9 @@ class _Explosion:
         if usual is None or present is None:
             return HOLD
         growth = present - usual.level
-        needed = _needed(usual, _window(count))
-        if growth < min(GONE_UP, needed):
+        exploded = math.log10(scene.settings.health.gradient_explosion_factor)
+        needed = _needed(usual, _window(count), exploded)
+        if growth < GONE_UP * exploded:
             self.kept = None
             return OFF
         if growth < needed or _has_begun_to_learn(scene, track, count):
@@ -146,10 +151,10 @@ class _Explosion:
         return Reading("on", severity, scene.place(track, onset), 10 ** (usual.level + growth), 10**usual.level, facts)
 
 
-def _needed(usual: _Usual, window: int) -> float:
-    """Return by how many decades the median of a window must have grown to be no chance and no usual change."""
+def _needed(usual: _Usual, window: int, exploded: float) -> float:
+    """Return by how many decades, at least `exploded`, a window's median has grown by no chance and no usual change."""
     chance = NOISES * MEDIAN_EFFICIENCY * usual.noise / math.sqrt(window)
-    return max(EXPLODED, SPREADS * usual.spread, chance)
+    return max(exploded, SPREADS * usual.spread, chance)
 
 
 def _is_abrupt(track: Track, count: int) -> bool:
@@ -191,8 +196,9 @@ def _read_clipped(scene: Scene, track: Track, count: int) -> Reading:
     recent = track.value[count - RECENT : count]
     limit = float(recent.max())
     share = float((recent >= (1 - CLIP_WIDTH) * limit).mean()) if limit > 0 else 0.0
-    if share < CLIP_SHARE:
-        return HOLD if share >= CLIP_SHARE / 2 else OFF
+    nearly_all = scene.settings.health.gradient_clipped_percent / 100
+    if share < nearly_all:
+        return HOLD if share >= nearly_all / 2 else OFF
     return Reading("on", "notice", scene.place(track, count - RECENT), limit, None, {"clipped": share})
 
 
@@ -236,17 +242,22 @@ class _Vanishing:
 
     def _go_on(self, scene: Scene, track: Track, count: int, now: float) -> Reading:
         usual = self.kept if self.kept is not None else now
-        if now < usual + VANISHED or _is_nothing(scene, now):
+        if now < usual - _vanished_decades(scene) or _is_nothing(scene, now):
             return _vanished(scene, track, count, now, usual)
-        if now < usual + STILL_GONE:
+        if now < usual - STILL_GONE * _vanished_decades(scene):
             return HOLD
         self.kept = None
         return OFF
 
 
+def _vanished_decades(scene: Scene) -> float:
+    """Return by how many decades a norm has vanished."""
+    return math.log10(scene.settings.health.gradient_vanishing_factor)
+
+
 def _vanished(scene: Scene, track: Track, count: int, now: float, usual: float) -> Reading:
     severity: Severity = "info" if scene.loss is not None and scene.loss.direction is None else "error"
-    onset = scene.place(track, _fall(track, count, usual))
+    onset = scene.place(track, _fall(scene, track, count, usual))
     return Reading("on", severity, onset, 10**now, 10**usual, {"shrunk": 10 ** (usual - now)})
 
 
@@ -256,13 +267,14 @@ def _vanished_from(scene: Scene, track: Track, count: int, now: float) -> float 
     A norm that falls because the loss was learned, or with the learning rate, is as it should be. So either the loss
     never got anywhere, or the norm fell of late and the loss, far from nothing, has not fallen since.
     """
+    vanished = _vanished_decades(scene)
     early = _usual(track, 0, max(20, int(START_SHARE * count)))
-    if early is not None and (now <= early.level + VANISHED or _is_nothing(scene, now)):
+    if early is not None and (now <= early.level - vanished or _is_nothing(scene, now)):
         learned = _learned(scene, track, count)
         if learned is not None and learned < IMPROVED:
             return early.level
     recent = _usual(track, int(RECENTLY[0] * count), int(RECENTLY[1] * count))
-    if recent is None or now > recent.level + VANISHED:
+    if recent is None or now > recent.level - vanished:
         return None
     return recent.level if _has_stopped(scene, track, count, recent.level) else None
 
@@ -293,7 +305,7 @@ def _has_stopped(scene: Scene, track: Track, count: int, usual: float) -> bool:
 
     That is, it gained less than its noise, or less than a third of what it had gained in as many points before.
     """
-    learned, fall = _learned(scene, track, count), _fall(track, count, usual)
+    learned, fall = _learned(scene, track, count), _fall(scene, track, count, usual)
     if learned is None or learned > 1 - LOW_LEVEL or count - fall < SETTLED_SHARE * count:
         return False
     courses = [_course(scene, float(track.time[place])) for place in (max(2 * fall - count, 0), fall, count - 1)]
@@ -312,10 +324,10 @@ def _rate_has_decayed(scene: Scene, time: float) -> bool:
     return rates is not None and known > 0 and rates.value[known - 1] < RATE_DECAYED * rates.value[:known].max()
 
 
-def _fall(track: Track, count: int, usual: float) -> int:
+def _fall(scene: Scene, track: Track, count: int, usual: float) -> int:
     """Return the position after the last norm that was nearer to the usual one than to nothing."""
     recent = track.value[count // 2 : count]
-    above = np.flatnonzero(recent > 10 ** (usual + VANISHED / 2))
+    above = np.flatnonzero(recent > 10 ** (usual - _vanished_decades(scene) / 2))
     return min(count // 2 + (int(above[-1]) + 1 if len(above) else 0), count - 1)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from monitor.health.episodes import HOLD, OFF, Episode, Reading
+from monitor.health.rules.learning_rate import usual_rates
 from monitor.health.rules.rule import Rule, SeriesReplay, Text, covered, present
 from monitor.health.scene import Scene
 from monitor.health.stats import block_medians, mann_kendall_z, median, theil_sen_slope
@@ -24,8 +25,11 @@ LIKELY_Z = 1.64
 """Mann–Kendall z of a trend that is likely: one-sided p of 5 %; without one a series is flat."""
 
 # stuck
-LEAST_EPOCHS, LEAST_SLOW, LEAST_POINTS = 20, 50, 200
-"""Points in which a run learns something: epochs, points that are far apart in time, and all others."""
+LEAST = 5
+"""Points before which nothing is judged, and before which another series tells nothing."""
+
+SLOW_PART = 4
+"""Points that are far apart in time stand for so many."""
 
 EVALUATED_SHARE = 0.8
 SLOW_SECONDS = 20.0
@@ -60,7 +64,12 @@ LEARNED = 8.0
 BEST_NOISE, BEST_SHARE = 2.0, 0.005
 """A new best is lower by this many deviations and by this share of the progress."""
 
-FLAT_SHARE, FLAT_POINTS, FLAT_EPOCHS = 0.25, 50, 8
+FLAT_POINTS, FLAT_EPOCHS = 50, 8
+"""A plateau has at least so many points or epochs."""
+
+LATE_SHARE = 0.25
+"""A validation loss whose best lies within this share of its end still improves."""
+
 FLAT_GAIN = 0.01
 SPENT_RATE = 0.1
 LOW_LEVEL = 0.1
@@ -137,8 +146,9 @@ def _warmed_up(scene: Scene, track: Track, count: int) -> int | None:
 def _points_needed(scene: Scene, track: Track, count: int) -> int:
     """Return the points in which something must have been learned: fewer epochs than steps, and a share of the plan."""
     if is_by_epoch(scene, track, count):
-        return LEAST_EPOCHS
-    least = LEAST_SLOW if _is_slow(scene, track, count) else LEAST_POINTS
+        return scene.settings.health.stuck_epochs
+    usual = scene.settings.health.stuck_points
+    least = usual // SLOW_PART if _is_slow(scene, track, count) else usual
     planned, steps = scene.evidence.progress.total_steps, int(track.step[count - 1] - track.step[0])
     return least if planned is None or steps <= 0 else max(least, int(PLANNED_SHARE * planned / steps * count))
 
@@ -241,7 +251,7 @@ def _learns_elsewhere(scene: Scene, track: Track, count: int) -> bool:
 
 
 def _has_learned(track: Track, count: int) -> bool:
-    if count < LEAST_EPOCHS // 4:
+    if count < LEAST:
         return False
     course = track.course(count)
     gained = course.start - course.current
@@ -266,7 +276,7 @@ def _stuck_text(episode: Episode, scene: Scene) -> Text:
         f"{format_step(int(facts['points']))} points; it began at {format_number(episode.reference)} at "
         f"{scene.named(episode.onset.step)} and shows no trend.{_stuck_context(facts)}"
     )
-    return Text(evidence, _stuck_advice(facts, scene.settings.health.lr_low))
+    return Text(evidence, _stuck_advice(facts, scene))
 
 
 def _stuck_context(facts: Mapping[str, float]) -> str:
@@ -276,11 +286,11 @@ def _stuck_context(facts: Mapping[str, float]) -> str:
     return f" This is the loss of a uniform guess among {format_step(int(facts['classes']))} classes.{rate}"
 
 
-def _stuck_advice(facts: Mapping[str, float], lr_low: float) -> str:
+def _stuck_advice(facts: Mapping[str, float], scene: Scene) -> str:
     if facts["rate"] == 0:
         return "The learning rate is 0: check how the schedule and the optimizer are set up."
-    if facts["rate"] < lr_low:
-        return "Raise the learning rate 10 to 100 times; 1e-5 to 1e-3 is usual."
+    if facts["rate"] < scene.settings.health.lr_low:
+        return f"Raise the learning rate 10 to 100 times; {usual_rates(scene)} is usual."
     if facts["gradient"] < VANISHED_GRADIENT:
         return (
             "Hardly any gradient arrives: look for frozen or detached parameters and for units that are never active."
@@ -292,7 +302,8 @@ def _stuck_advice(facts: Mapping[str, float], lr_low: float) -> str:
 
 def _stuck_coverage(scene: Scene) -> str | None:
     track = scene.judged
-    needed = _points_needed(scene, track, len(track)) if track is not None and len(track) else LEAST_EPOCHS
+    usual = scene.settings.health.stuck_epochs
+    needed = _points_needed(scene, track, len(track)) if track is not None and len(track) else usual
     return judged_coverage(scene, needed)
 
 
@@ -300,11 +311,12 @@ def _stuck_coverage(scene: Scene) -> str | None:
 
 
 def _read_plateau(scene: Scene, track: Track, count: int) -> Reading:
-    """Read whether a series that has learned gains no more: no new best for a quarter of the run, no trend since."""
+    """Read whether a series that has learned gains no more: no new best for a share of the run, no trend since."""
     course = track.course(count)
     last = _last_best(course)
     tail = course.blocks[last + 1 :]
-    needed = max(FLAT_SHARE * count, FLAT_EPOCHS if is_by_epoch(scene, track, count) else FLAT_POINTS)
+    share = scene.settings.health.plateau_share_percent / 100
+    needed = max(share * count, FLAT_EPOCHS if is_by_epoch(scene, track, count) else FLAT_POINTS)
     span = len(tail) * course.block_points
     if course.progress < LEARNED * course.noise or span < needed / 2:
         return OFF
@@ -367,7 +379,7 @@ def _validation_improves(scene: Scene, time: float) -> bool:
         known = track.known_at(time)
         if known >= FLAT_EPOCHS and _has_learned(track, known):
             course = track.course(known)
-            if course.points_after_best < FLAT_SHARE * known:
+            if course.points_after_best < LATE_SHARE * known:
                 return True
     return False
 
@@ -415,7 +427,7 @@ RULES = (
         label="nothing learned",
         coverage=_stuck_coverage,
         text=_stuck_text,
-        replay=lambda: SeriesReplay("stuck", judged_tracks, LEAST_EPOCHS, _read_stuck, confirm=3),
+        replay=lambda: SeriesReplay("stuck", judged_tracks, LEAST, _read_stuck, confirm=3),
         causes=("non_finite", "dead_value", "divergence", "oscillation"),
     ),
     Rule(

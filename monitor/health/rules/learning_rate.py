@@ -57,6 +57,12 @@ def learning_rates(scene: Scene) -> Sequence[Track]:
     return present(scene.learning_rate)
 
 
+def usual_rates(scene: Scene) -> str:
+    """Return the recommended range in words: the user's."""
+    health = scene.settings.health
+    return f"{format_learning_rate(health.lr_recommended_low)} to {format_learning_rate(health.lr_recommended_high)}"
+
+
 def dead_severity(run: int, count: int) -> Severity | None:
     """Return how bad `run` points without learning are in a run of `count`; None while they are few."""
     if run < max(LEAST, DEAD_RUN * count):
@@ -128,7 +134,7 @@ def _low_text(episode: Episode, scene: Scene) -> Text:
         limit = format_learning_rate(scene.settings.health.lr_low)
         return Text(
             f'"{tag}" has never been above {format_learning_rate(peak)}; below {limit} hardly anything is learned.',
-            "Raise the learning rate 10 to 100 times; 1e-5 to 1e-3 is usual.",
+            f"Raise the learning rate 10 to 100 times; {usual_rates(scene)} is usual.",
         )
     share = format_percent(100 * (now or 0.0) / peak, 3)
     return Text(
@@ -163,7 +169,8 @@ def _high_text(episode: Episode, scene: Scene) -> Text:
     now, limit = format_learning_rate(episode.value), format_learning_rate(episode.reference)
     return Text(
         f'"{plain(episode.tag or "")}" is {now}, above {limit}, since {scene.named(episode.onset.step)}.',
-        "Normal for plain SGD; with Adam and its kin 1e-5 to 1e-3 is usual. If the loss misbehaves, try a tenth.",
+        f"Normal for plain SGD; with Adam and its kin {usual_rates(scene)} is usual. If the loss misbehaves, try a "
+        f"tenth.",
     )
 
 

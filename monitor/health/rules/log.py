@@ -22,8 +22,7 @@ LEAST_AFTER = 5
 """Points of the loss before and after a restart that are needed to compare them."""
 
 LOST_SIGMAS = 5.0
-LOST_SHARE = 0.25
-"""A restart that loses this share of the progress, and more than noise explains, did not restore the state."""
+"""A loss that is higher after a restart by no more than this many times its noise is as it was."""
 
 ALL_LOST_SHARE = 0.75
 """A loss thrown back this far is never explained by a higher learning rate alone."""
@@ -36,7 +35,6 @@ ONWARDS_SHARE = 0.8
 
 LEAST_STEPS = 20
 REPEATED_SHARE = 0.05
-GAP_FACTOR = 10
 UNEVEN = 2.0
 
 
@@ -82,8 +80,14 @@ class _Seam:
         return (self.after - self.before) / self.course.progress
 
 
-def _seam(track: Track, number: int) -> _Seam | None:
-    """Return the series around the start of a session; None where it has too few points or had not learnt yet."""
+def _seam(track: Track, number: int, lost_share: float) -> _Seam | None:
+    """Return the series around the start of a session; None where it has too few points or had not learnt yet.
+
+    Args:
+        track: The series.
+        number: The session.
+        lost_share: Share of the progress whose loss tells that the state was not restored.
+    """
     first, end = (int(np.searchsorted(track.session, one)) for one in (number, number + 1))
     if first < LEAST_BEFORE or end - first < LEAST_AFTER:
         return None
@@ -94,7 +98,7 @@ def _seam(track: Track, number: int) -> _Seam | None:
     if course.log:
         earlier, later = np.log10(earlier), np.log10(later)
     noise = max(LOST_SIGMAS * difference_sigma(np.diff(earlier)), 8 * course.noise)
-    limit = max(noise, LOST_SHARE * course.progress)
+    limit = max(noise, lost_share * course.progress)
     return _Seam(first, end, course, median(earlier[-LEAST_AFTER:]), median(later), limit)
 
 
@@ -104,7 +108,7 @@ def _lost_state(scene: Scene, track: Track, number: int) -> list[Episode]:
     Compares the medians of the last and the first five points, of the points that count: those that a restart wrote
     again are the later ones. A run that began anew on purpose wrote all its points again, so nothing is compared.
     """
-    seam = _seam(track, number)
+    seam = _seam(track, number, scene.settings.health.restart_lost_percent / 100)
     if seam is None or seam.after - seam.before <= seam.limit:
         return []
     known = scene.place(track, seam.first + LEAST_AFTER - 1)
@@ -172,7 +176,7 @@ class _DisorderReplay:
         if clock is None:
             return []
         order = self.orders.setdefault(clock.tag, _Order(Lifecycle("step_integrity", clock.tag, part="repeated")))
-        order.extend(clock)
+        order.extend(clock, scene.settings.health.step_gap_factor)
         return [*_rewinds(scene, clock), *_two_writers(scene, clock), *order.repeated.episodes, *order.gaps]
 
 
@@ -196,14 +200,14 @@ class _Order:
     first: int = -1
     strides: int = LEAST_STEPS
 
-    def extend(self, clock: Track) -> None:
+    def extend(self, clock: Track, gap_factor: float) -> None:
         """Take in the points that are new."""
         for count in tick_counts(len(clock.points), self.count):
             self._count_repeats(clock, count)
             share = self.repeats / count
             if count >= LEAST_STEPS:
                 self.repeated.feed(_repeated_reading(clock, self.first, share), _point(clock, count - 1))
-        self._find_gaps(clock)
+        self._find_gaps(clock, gap_factor)
 
     def _count_repeats(self, clock: Track, count: int) -> None:
         begin = max(self.count - 1, 0)
@@ -214,17 +218,17 @@ class _Order:
         self.repeats += len(same)
         self.count = count
 
-    def _find_gaps(self, clock: Track) -> None:
-        """Find each stride that is ten times as wide as the one after and the twenty before, which are alike."""
+    def _find_gaps(self, clock: Track, factor: float) -> None:
+        """Find each stride that is `factor` times as wide as the one after and the twenty before, which are alike."""
         begin = self.strides - LEAST_STEPS
         strides = np.diff(clock.points.step[begin:])
         if len(strides) <= LEAST_STEPS + 1:
             return
         inner = strides[LEAST_STEPS:-1]
         neighbours = np.maximum(strides[LEAST_STEPS - 1 : -2], strides[LEAST_STEPS + 1 :])
-        for row in (np.flatnonzero(inner > GAP_FACTOR * np.maximum(neighbours, 1)) + LEAST_STEPS).tolist():
+        for row in (np.flatnonzero(inner > factor * np.maximum(neighbours, 1)) + LEAST_STEPS).tolist():
             before = strides[row - LEAST_STEPS : row]
-            if before.max() <= UNEVEN * np.median(before) and strides[row] > GAP_FACTOR * before.max():
+            if before.max() <= UNEVEN * np.median(before) and strides[row] > factor * before.max():
                 self.gaps.append(_gap(clock, begin + row))
         self.strides = begin + len(strides) - 1
 

@@ -34,9 +34,7 @@ BUSY_PERCENT = 5.0
 BUSY_BYTES = 2_000_000_000
 """A GPU takes part in the training when it is used this much or holds this much memory."""
 
-SATURATED_PERCENT = 95.0
 BURST_HIGH_PERCENT, BURST_LOW_PERCENT = 70.0, 5.0
-IMBALANCE_PERCENT = 30.0
 
 TREND_SECONDS = 1800.0
 TREND_BLOCKS = 20
@@ -50,11 +48,9 @@ SWAP_GROWTH_BYTES = 500_000_000
 SWAP_LEAST_PERCENT = 80.0
 
 SMALLEST_FREE_BYTES = 1_000_000_000
-FREE_LEVELS: tuple[tuple[float, float, Severity], ...] = ((10.0, 20e9, "warning"), (5.0, 5e9, "error"))
-"""Free share of a disk in percent, and free bytes, below both of which it is nearly full.
-
-The share alone says little: a tenth of a disk of many terabytes is plenty.
-"""
+BYTES_PER_GIGABYTE = 1e9
+GRAVE_FREE_SHARE, GRAVE_FREE_BYTES = 0.5, 0.25
+"""Parts of the free share and of the free bytes of a warning below both of which it is an error."""
 
 
 # --- readings ------------------------------------------------------------------------------------------------------
@@ -304,7 +300,7 @@ def _underused(scene: Scene, readings: Readings) -> Iterator[Gauge]:
     for index, values in readings.utilization.items():
         yield _median_gauge("gpu_underused", f"GPU {index}", readings, values, Limits(levels, below=True))
         yield _in_bursts(readings, index, aim)
-    yield from _unbalanced(readings)
+    yield from _unbalanced(readings, health.gpu_imbalance_percent)
 
 
 def _in_bursts(readings: Readings, index: int, aim: float) -> Gauge:
@@ -320,7 +316,7 @@ def _in_bursts(readings: Readings, index: int, aim: float) -> Gauge:
     return Gauge("gpu_underused", f"GPU {index} in bursts", read)
 
 
-def _unbalanced(readings: Readings) -> Iterator[Gauge]:
+def _unbalanced(readings: Readings, most_apart: float) -> Iterator[Gauge]:
     """Return where the GPUs that take part are used unequally."""
     if len(readings.busy_gpus) < 2:
         return
@@ -328,7 +324,7 @@ def _unbalanced(readings: Readings) -> Iterator[Gauge]:
 
     def read(place: int, standing: Severity | None) -> Reading:
         least, most = float(medians[place].min()), float(medians[place].max())
-        if not most - least > IMBALANCE_PERCENT:
+        if not most - least > most_apart:
             return OFF
         return Reading("on", "notice", value=least, reference=most, facts={"least": least, "most": most})
 
@@ -339,7 +335,7 @@ def _saturated(scene: Scene, readings: Readings) -> Iterator[Gauge]:
     """Yield where the processor has no time left and a GPU waits for it: that is why the GPU is little used."""
     if not readings.busy_gpus:
         return
-    low = scene.settings.health.gpu_underused_percent
+    low, full = scene.settings.health.gpu_underused_percent, scene.settings.health.cpu_saturated_percent
     processor = readings.quantiles(readings.host(lambda sample: sample.cpu_percent), 0.5)[:, 0]
     gpus = np.column_stack([readings.quantiles(values, 0.5)[:, 0] for values in readings.utilization.values()])
 
@@ -347,9 +343,9 @@ def _saturated(scene: Scene, readings: Readings) -> Iterator[Gauge]:
         load, used = float(processor[place]), float(gpus[place].min())
         if not (np.isfinite(load) and np.isfinite(used)):
             return HOLD
-        if load < SATURATED_PERCENT or used > low:
-            return HOLD if load >= SATURATED_PERCENT - 5 and used <= low + 5 else OFF
-        return Reading("on", "error" if used <= 0.4 * low else "warning", None, load, SATURATED_PERCENT, {"used": used})
+        if load < full or used > low:
+            return HOLD if load >= full - 5 and used <= low + 5 else OFF
+        return Reading("on", "error" if used <= 0.4 * low else "warning", None, load, full, {"used": used})
 
     yield Gauge("cpu_saturated", "machine", read)
 
@@ -491,10 +487,17 @@ def _disk_total(readings: Readings) -> int | None:
 
 
 def _disk_limits(scene: Scene, total: int | None) -> Limits:
+    """Return how many free bytes are too few: those of two checkpoints, or a share of the disk up to so many bytes.
+
+    The share alone says little: a tenth of a disk of many terabytes is plenty.
+    """
     newest = scene.evidence.checkpoints.newest
     checkpoint = max(newest.size_bytes if newest else 0, SMALLEST_FREE_BYTES // 2)
-    shares = [min(percent / 100 * total, most) if total else 0.0 for percent, most, _ in FREE_LEVELS]
-    warning, error = max(2.0 * checkpoint, shares[0]), max(1.0 * checkpoint, shares[1])
+    health = scene.settings.health
+    share, most = health.disk_free_warning_percent / 100 * (total or 0), health.disk_free_warning_gigabytes
+    little = min(share, most * BYTES_PER_GIGABYTE)
+    least = min(GRAVE_FREE_SHARE * share, GRAVE_FREE_BYTES * most * BYTES_PER_GIGABYTE)
+    warning, error = max(2.0 * checkpoint, little), max(1.0 * checkpoint, least)
     return Limits(((warning, 1.2 * warning, "warning"), (error, 1.2 * error, "error")), below=True)
 
 

@@ -23,7 +23,6 @@ MOST_EPISODES = 20
 """A series that turns non-finite again and again is one finding from here on."""
 
 ZEROS = 5
-IDENTICAL = 20
 NEAR_ZERO_SHARE = 0.1
 """Below this share of its start a loss may reach exactly 0, or a rounded constant, by learning."""
 
@@ -241,7 +240,9 @@ def _read_dead(scene: Scene, track: Track, count: int) -> Reading:
         return OFF  # clipped to one value; the rules of the gradient say so
     run = min(int(track.repeats[count - 1]), count)
     first = count - run
-    if run < (ZEROS if value == 0 else IDENTICAL) or (value == 0 and not (track.value[:first] > 0).any()):
+    if run < (ZEROS if value == 0 else scene.settings.health.dead_repeats) or (
+        value == 0 and not (track.value[:first] > 0).any()
+    ):
         return OFF
     start = abs(median(track.value[: min(3, count)]))
     before = abs(median(track.value[max(first - 5, 0) : first])) if first else start

@@ -27,12 +27,8 @@ COHERENCE_SIGMAS = 4.0
 MOST_PERIODS = 5
 """A period counts when the window holds it this many times."""
 
-RELEVANT_SHARE, RELEVANT_PROGRESS = 0.1, 0.2
-"""An amplitude matters from this share of a positive level, or of the progress, on; where the level is no measure the
-first share is one of the progress."""
-
-LEAST_SHARE = 0.05
-"""Share of the level below which an amplitude never matters."""
+LEAST_PART = 0.5
+"""Part of the share of the level from which on an amplitude matters, below which it never does."""
 
 NEGLIGIBLE_PROGRESS = 0.01
 """Share of the progress below which an amplitude never matters: a loss that has fallen by decades may wobble."""
@@ -53,6 +49,10 @@ NOISY_SHARE, NOISY_PROGRESS, NOISY_GAIN = 0.4, 0.3, 0.25
 NOISY_GROWTH = 1.5
 """Moves without a period count only when they have grown: noise of that size from the start is that of the samples."""
 
+UNSETTLED_LEVEL = 2.5
+"""A loss that jumps about at this many times the best level it has had was settled once, and no longer is. That alone
+is how small samples look, too; it counts where the learning rate is above the usual range, which explains it."""
+
 SHORTEST_EPOCH = 8
 DATA_ORDER = 0.15
 """A period this close to that of the evaluations, or to half of it, is the order of the samples, not the learning rate;
@@ -72,6 +72,8 @@ class Swing:
         lost: Amplitude over the progress of the series; None while it has made none.
         period: Points from crest to crest; 0 where nothing repeats.
         widths: How wide the swings are two windows earlier and in each quarter of this one; NaN without these.
+        relevant_share: Share of a positive level from which on an amplitude matters, or of the progress where the level
+            is no measure; of the progress beside a level it is twice as much.
     """
 
     points: int
@@ -82,6 +84,7 @@ class Swing:
     lost: float | None
     period: int
     widths: tuple[float, ...]
+    relevant_share: float
 
     @property
     def growth(self) -> float:
@@ -104,12 +107,12 @@ class Swing:
     @property
     def relevance(self) -> float:
         """How much the amplitude matters: 1 and above when it does."""
-        small = self.share is not None and self.share < LEAST_SHARE
+        small = self.share is not None and self.share < LEAST_PART * self.relevant_share
         if small or (self.lost is not None and self.lost < NEGLIGIBLE_PROGRESS):
             return 0.0
         if self.share is None:
-            return (self.lost or 0.0) / RELEVANT_SHARE
-        return max(self.share / RELEVANT_SHARE, (self.lost or 0.0) / RELEVANT_PROGRESS)
+            return (self.lost or 0.0) / self.relevant_share
+        return max(self.share / self.relevant_share, (self.lost or 0.0) / (2 * self.relevant_share))
 
     @property
     def is_growing(self) -> bool:
@@ -124,7 +127,7 @@ class Swing:
     @property
     def is_noisy(self) -> bool:
         """Whether it jumps about without a period, wider than before, and the series gets nowhere."""
-        wide = (self.share or 0.0) >= NOISY_SHARE and (self.lost or 0.0) >= NOISY_PROGRESS
+        wide = (self.share or 0.0) >= max(NOISY_SHARE, self.relevant_share) and (self.lost or 0.0) >= NOISY_PROGRESS
         return wide and self.growth >= NOISY_GROWTH and self.gain < NOISY_GAIN * self.amplitude
 
     @property
@@ -137,7 +140,7 @@ class Swing:
         return (self.lost or 0.0) >= GRAVE_PROGRESS
 
 
-def swing_of(track: Track, count: int) -> Swing:
+def swing_of(track: Track, count: int, relevant_share: float) -> Swing:
     """Return how the newest of the first `count` finite points move around their own trend; at least `LEAST`."""
     values, course, width = track.value[:count], track.course(count), _width(count)
     window = values[count - width :]
@@ -153,6 +156,7 @@ def swing_of(track: Track, count: int) -> Swing:
         lost=amplitude / progress if progress > 0 else None,
         period=period,
         widths=_widths(values, width, period),
+        relevant_share=relevant_share,
     )
 
 
@@ -243,9 +247,11 @@ def _read(scene: Scene, track: Track, count: int) -> Reading:
 
     Source: the idea of turns without gain as in AUTOTRAINER (Zhang et al., 2021), with a size and a test for a period.
     """
-    swing = swing_of(track, count)
-    swings = swing.is_growing or swing.is_idle or swing.is_noisy
-    if not swings and (not swing.period or swing.relevance < 0.5 or swing.gain > 2 * swing.amplitude):
+    swing = swing_of(track, count, scene.settings.health.oscillation_percent / 100)
+    unsettled = _unsettledness(scene, track, count, swing)
+    swings = swing.is_growing or swing.is_idle or swing.is_noisy or unsettled >= 1
+    fading = unsettled >= 0.5 or (swing.period > 0 and swing.relevance >= 0.5 and swing.gain <= 2 * swing.amplitude)
+    if not swings and not fading:
         return OFF
     now = scene.place(track, count - 1)
     if not swings or _is_explained(scene, track, count, swing) or scene.was_open(WORSE, now.time):
@@ -258,6 +264,16 @@ def _read(scene: Scene, track: Track, count: int) -> Reading:
         track.shown(swing.level),
         _facts(scene, track, count, swing),
     )
+
+
+def _unsettledness(scene: Scene, track: Track, count: int, swing: Swing) -> float:
+    """Return how far a positive loss jumps about above its best level while the learning rate is high: 1 is too far."""
+    rate = scene.learning_rate_at(float(track.time[count - 1]))
+    if rate is None or rate <= scene.settings.health.lr_high or swing.share is None:
+        return 0.0
+    best = float(track.medians_of_three[: count - 2].min())
+    far = min(swing.share / NOISY_SHARE, swing.level / (UNSETTLED_LEVEL * best))
+    return min(far, 0.5) if swing.gain >= NOISY_GAIN * swing.amplitude else far
 
 
 def _is_explained(scene: Scene, track: Track, count: int, swing: Swing) -> bool:

@@ -15,10 +15,10 @@ LEAST = 10
 RESTING = 5
 """Points without a fall after which the scale has found its level; scalers start far too high and come down first."""
 
-COLLAPSE = 64.0
-"""Six halvings. Source: `torch.amp.GradScaler` halves at an overflow and doubles after 2,000 steps without one."""
+STILL_FALLEN = 0.25
+"""A finding is kept down to this part of the factor that opened it: two halvings fewer."""
 
-STILL_LOW = 16.0
+LEAST_SCALE = 16.0
 SPENT = 1.0
 GROWTH_SHARE = 0.05
 GROWTH_POINTS = 20
@@ -67,6 +67,11 @@ class _Scale:
 
 @dataclass(slots=True)
 class _Collapse:
+    """Sees a scale that fell far; by default by six halvings.
+
+    Source: `torch.amp.GradScaler` halves at an overflow and doubles after 2,000 steps without one.
+    """
+
     scale: _Scale
 
     def read(self, scene: Scene, track: Track, count: int) -> Reading:
@@ -74,13 +79,14 @@ class _Collapse:
         now, start = float(track.value[count - 1]), float(track.value[0])
         highest = self.scale.highest
         facts = {"points": float(count - self.scale.fallen)}
-        if now <= SPENT and max(highest, start) >= STILL_LOW:
+        if now <= SPENT and max(highest, start) >= LEAST_SCALE:
             place = scene.place(track, self.scale.fallen)
             return Reading("on", "error", place, now, max(highest, start), facts)
-        if now * STILL_LOW > highest:
+        factor = scene.settings.health.loss_scale_fall_factor
+        if now * STILL_FALLEN * factor > highest:
             return OFF
         grows = self.scale.grown > max(self.scale.fallen, count - max(GROWTH_POINTS, int(GROWTH_SHARE * count)))
-        if now * COLLAPSE > highest or grows:
+        if now * factor > highest or grows:
             return HOLD
         return Reading("on", "warning", scene.place(track, self.scale.fallen), now, highest, facts)
 

@@ -19,9 +19,6 @@ from monitor.health.track import Track, last_tick
 from monitor.schema import SEVERITIES, Severity
 from monitor.text import format_learning_rate, format_number, format_percent, format_step, plain
 
-JUMP = 5.0
-"""A learning rate that grows by this factor from one point to the next jumps."""
-
 GRAVE_JUMP = 10.0
 NEW_PEAK = 1.1
 """A jump that stays within this factor of an earlier peak returns to it."""
@@ -46,7 +43,6 @@ FIRST_POINTS = 3
 LONGEST_GAP = 100
 """Usual distances between points beyond which nothing is known of where the schedule should be."""
 
-EARLY_END = 0.8
 FLOOR_SHARE = 0.01
 """A smooth decay that comes to rest below this share of its peak has ended."""
 
@@ -81,12 +77,13 @@ class _Leap:
         return self.to <= NEW_PEAK * self.peak
 
 
-def _leaps(track: Track, peak: Peak, count: int) -> Iterator[_Leap]:
+def _leaps(scene: Scene, track: Track, peak: Peak, count: int) -> Iterator[_Leap]:
     """Yield the leaps among the points that `peak` has not seen; those of a restart of the run are no leaps."""
     rates = track.value[:count]
     first = max(peak.seen, LEAST)
     now, before, earlier = rates[first:], rates[first - 1 : -1], rates[first - 2 : -2]
-    sudden = (now >= JUMP * before) & (now > 0) & (before <= USUAL_GROWTH * np.abs(earlier))
+    factor = scene.settings.health.lr_jump_factor
+    sudden = (now >= factor * before) & (now > 0) & (before <= USUAL_GROWTH * np.abs(earlier))
     for place in np.flatnonzero(sudden & (track.session[first:count] == track.session[first - 1 : count - 1])):
         position = first + int(place)
         known = max(peak.value, float(rates[peak.seen : position].max(initial=-np.inf)))
@@ -101,7 +98,7 @@ class _Jumps:
     jump: _Leap | None = None
 
     def read(self, scene: Scene, track: Track, count: int) -> Reading:
-        for leap in _leaps(track, self.peak, count):
+        for leap in _leaps(scene, track, self.peak, count):
             if self.jump is None and _is_jump(scene, track, leap):
                 self.jump = leap
         self.peak.advance(track, count)
@@ -146,7 +143,7 @@ class _Restarts:
     peak: Peak = field(default_factory=Peak)
 
     def read(self, scene: Scene, track: Track, count: int) -> Reading:
-        leaps = [leap for leap in _leaps(track, self.peak, count) if leap.is_return and _is_from_trough(leap)]
+        leaps = [leap for leap in _leaps(scene, track, self.peak, count) if leap.is_return and _is_from_trough(leap)]
         self.peak.advance(track, count)
         if not leaps:
             return OFF
@@ -231,7 +228,7 @@ class _End:
         if severity is None:
             return OFF
         onset = scene.place(track, count - run)
-        if onset.step is None or onset.step >= EARLY_END * end:
+        if onset.step is None or onset.step >= scene.settings.health.lr_early_end_percent / 100 * end:
             return OFF
         facts = {"planned": float(end), "share": onset.step / end}
         return Reading("on", severity, onset, float(track.value[count - 1]), self.peak.value, facts)

@@ -28,12 +28,9 @@ The present pace is that of two minutes at least, two thirds of which must be sl
 PAUSE_FACTOR = 10.0
 """An interval this many times as long as usual is a pause, and counts for no more than this."""
 
-LEVELS: tuple[tuple[float, Severity], ...] = ((1.3, "notice"), (1.5, "warning"), (3.0, "error"))
-REINFORCED_LEVELS: tuple[tuple[float, Severity], ...] = ((2.0, "notice"), (4.0, "warning"))
-"""In reinforcement learning a step and an evaluation last longer when the agent survives longer, and that is success.
+MILD_EXCESS, GRAVE_FACTOR = 0.6, 2.0
+"""Share of the excess of a warning that is a notice, and how many times a warning is an error: 1.3, 1.5 and 3."""
 
-The pace of healthy runs on simulated walkers doubles while they learn to stand.
-"""
 KEEP = 0.5
 """A finding is kept down to this share of the mildest excess: at 1.15 times the first pace."""
 SIGMAS = 4.0
@@ -166,7 +163,7 @@ def _read(scene: Scene, track: Track, count: int) -> Reading:
     recent = _recent(scene, track, base, count) if base is not None else None
     if base is None or recent is None:
         return OFF
-    levels = LEVELS if scene.reward is None else REINFORCED_LEVELS
+    levels = _levels(scene)
     pace, before = base.compared(recent)
     if pace < (1 + KEEP * (levels[0][0] - 1)) * before:
         return OFF
@@ -174,6 +171,20 @@ def _read(scene: Scene, track: Track, count: int) -> Reading:
     if not beyond or pace - before <= SIGMAS * base.noise:
         return HOLD
     return Reading("on", beyond[-1], _onset(scene, track, base.end, count, (pace + before) / 2), pace, before)
+
+
+def _levels(scene: Scene) -> tuple[tuple[float, Severity], ...]:
+    """Return how many times as long is how bad, mildest first.
+
+    In reinforcement learning a step and an evaluation last longer when the agent survives longer, and that is success:
+    the pace of healthy runs on simulated walkers doubles while they learn to stand.
+    """
+    health = scene.settings.health
+    if scene.reward is not None:
+        factor = health.slowdown_reinforced_factor
+        return (factor / 2, "notice"), (factor, "warning")
+    factor = health.slowdown_factor
+    return (1 + MILD_EXCESS * (factor - 1), "notice"), (factor, "warning"), (GRAVE_FACTOR * factor, "error")
 
 
 def _onset(scene: Scene, track: Track, first: int, count: int, half: float) -> Place:

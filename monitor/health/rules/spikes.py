@@ -17,6 +17,7 @@ from monitor.health.scene import Scene
 from monitor.health.stats import MAD_TO_SIGMA, row_medians
 from monitor.health.track import Track
 from monitor.schema import Floats, Severity
+from monitor.settings import HealthSettings
 from monitor.text import format_number, format_step, plain
 
 STRETCH = 16
@@ -32,15 +33,21 @@ SPREAD_WINDOW = 512
 SPREAD_FROM = 8
 """Stretches from which on a percentile of the residuals is trusted; before, twice their maximum counts."""
 
-SIGMAS = 8.0
 SPREADS = 5.0
 LEVEL_FLOOR = 2e-3
-RELEVANT_SHARE = 0.2
 LEAST = 2 * STRETCH
 STRETCHES_AT_ONCE = 4096
 """Bounds the memory of the screen on a long series; it sees the same whatever this is."""
 
 REPEATS = 3
+
+BACK_SHARE, BACK_PROGRESS, BACK_LEVEL = 0.1, 0.25, 0.1
+"""A spike is over within a tenth of its height, unless that is more than a quarter of the progress and a tenth of the
+level: a loss that falls from a peak to a level of its own has not come back."""
+
+TOWERING, TOWERING_LEVEL = 8.0, 2.0
+"""One or two points this many times as high as what stands out there, twice the level and all of the progress above the
+baseline, are worth a warning: no tail of the noise reaches so far."""
 
 Marks = npt.NDArray[np.intp]
 
@@ -54,6 +61,7 @@ class _Screen:
     Attributes:
         baseline: Level before each stretch, shape ``(n_stretches,)``; NaN for the first.
         sigma: Noise there.
+        height: How far above the baseline a point stands out there.
         candidates: Positions of the points that stand out, ascending.
     """
 
@@ -72,20 +80,24 @@ class _Screen:
         return self._sigma.view
 
     @property
+    def height(self) -> Floats:
+        return self._height.view
+
+    @property
     def candidates(self) -> Marks:
         return self._candidates.view
 
-    def extend(self, values: Floats) -> None:
-        """Take in the values, of which those behind the known ones are new."""
+    def extend(self, values: Floats, sigmas: float) -> None:
+        """Take in the values, of which those behind the known ones are new; candidates are so many sigmas high."""
         while self._seen < len(values):
             end = min((self._seen // STRETCH + STRETCHES_AT_ONCE) * STRETCH, len(values))
-            self._begin_stretches(values, -(-end // STRETCH))
+            self._begin_stretches(values, -(-end // STRETCH), sigmas)
             rows = np.arange(self._seen, end)
             residual = values[rows] - self.baseline[rows // STRETCH]
-            self._candidates.append(rows[residual > self._height.view[rows // STRETCH]])
+            self._candidates.append(rows[residual > self.height[rows // STRETCH]])
             self._seen = end
 
-    def _begin_stretches(self, values: Floats, stretches: int) -> None:
+    def _begin_stretches(self, values: Floats, stretches: int, sigmas: float) -> None:
         """Find what the points of the stretches up to, not including, number `stretches` are compared with."""
         known = len(self._baseline)
         if known == stretches:
@@ -93,31 +105,42 @@ class _Screen:
         baseline, sigma = _levels_and_noises(values, known, stretches)
         self._baseline.append(baseline)
         self._sigma.append(sigma)
-        spreads = np.array([self._spread_before(values, stretch) for stretch in range(known, stretches)])
-        self._height.append(np.maximum(SIGMAS * sigma, spreads))
+        spreads = np.array([self._spread_before(values, stretch, sigmas) for stretch in range(known, stretches)])
+        self._height.append(np.maximum(sigmas * sigma, spreads))
 
-    def _spread_before(self, values: Floats, stretch: int) -> float:
+    def _spread_before(self, values: Floats, stretch: int, sigmas: float) -> float:
         """Return how far points usually stand above the baseline: five times their upper tail so far.
 
         The tail is the 97.5th percentile of signed residuals, which for symmetric noise is the 95th of their size;
-        points below the baseline, as while the loss falls quickly, make no rise look usual.
+        points below the baseline, as while the loss falls quickly, make no rise look usual. Nor do points of a rise
+        that lasts: single points far out are the tail of the noise, three in a row are none.
         """
         end = stretch * STRETCH
         if 2 <= stretch < SPREAD_FROM:
-            self._spread = 2 * float(self._residual(values, STRETCH, end).max())
+            self._spread = 2 * float(self._usual(values, STRETCH, end, sigmas).max(initial=0.0))
         elif stretch >= SPREAD_FROM and (stretch - SPREAD_FROM) % SPREAD_STRETCHES == 0:
-            before = self._residual(values, max(end - SPREAD_WINDOW, STRETCH), end)
+            before = self._usual(values, max(end - SPREAD_WINDOW, STRETCH), end, sigmas)
             rank = int(0.975 * len(before))
             before.partition(rank)
-            self._spread = SPREADS * float(before[rank])
+            self._spread = SPREADS * float(before[rank]) if len(before) else self._spread
         return self._spread
 
-    def _residual(self, values: Floats, first: int, end: int) -> Floats:
-        """Return the values of whole stretches less their baselines."""
-        stretches = values[first:end].reshape(-1, STRETCH)
-        baselines = self.baseline[first // STRETCH : end // STRETCH]
-        residual: Floats = (stretches - baselines[:, None]).reshape(-1)
-        return residual
+    def _usual(self, values: Floats, first: int, end: int, sigmas: float) -> Floats:
+        """Return the values of whole stretches less their baselines, those left out that stand out for long."""
+        stretches = slice(first // STRETCH, end // STRETCH)
+        residual = values[first:end].reshape(-1, STRETCH) - self.baseline[stretches, None]
+        high = (residual > sigmas * self.sigma[stretches, None]).reshape(-1)
+        usual: Floats = residual.reshape(-1)[~_in_threes(high)]
+        return usual
+
+
+def _in_threes(high: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Tell of each place whether it is one of three true ones in a row."""
+    three = high[:-2] & high[1:-1] & high[2:]
+    found = np.zeros_like(high)
+    for shift in range(3):
+        found[shift : len(three) + shift] |= three
+    return found
 
 
 def _levels_and_noises(values: Floats, first: int, end: int) -> tuple[Floats, Floats]:
@@ -148,11 +171,19 @@ def _level_and_noise(windows: Floats) -> tuple[Floats, Floats]:
 
 @dataclass(frozen=True, slots=True)
 class _Onset:
-    """A point that stands out, with the baseline it is measured against from now on."""
+    """A point that stands out, with the baseline it is measured against from now on.
+
+    Args:
+        position: Its place among the finite points.
+        baseline: Level before it.
+        sigma: Noise there.
+        least: Height above the baseline from which on points stand out there.
+    """
 
     position: int
     baseline: float
     sigma: float
+    least: float
 
     @property
     def certain(self) -> int:
@@ -172,7 +203,7 @@ class _Onset:
         """Return the first position from `first` up to, not including, `end` where the loss is back; None if nowhere.
 
         Back means that the median of the last three points is within three deviations of the baseline, or within a
-        tenth of the height of the spike so far.
+        tenth of the height of the spike so far where that is little.
 
         Args:
             track: The loss.
@@ -193,7 +224,9 @@ class _Onset:
 
     def _limits(self, track: Track, first: int, end: int, peak: float) -> Floats:
         peaks = np.maximum(np.maximum.accumulate(track.value[first:end]), peak)
-        return self.baseline + np.maximum(3 * self.sigma, 0.1 * (peaks - self.baseline))
+        little = max(BACK_PROGRESS * track.progress_at(self.position), BACK_LEVEL * abs(self.baseline))
+        near = np.minimum(BACK_SHARE * (peaks - self.baseline), little)
+        return self.baseline + np.maximum(3 * self.sigma, near)
 
 
 @dataclass(slots=True)
@@ -236,14 +269,15 @@ class SpikeReplay:
         track = scene.loss
         if track is None or len(track) < LEAST:
             return self.episodes
-        self.screen.extend(track.value)
-        while self._next_onset(track, self.screen) and self._follow(scene, track):
+        self.screen.extend(track.value, scene.settings.health.spike_noise)
+        while self._next_onset(scene, track) and self._follow(scene, track):
             pass
         self._end_shifts(scene, track, len(track))
         return self.episodes
 
-    def _next_onset(self, track: Track, screen: _Screen) -> bool:
+    def _next_onset(self, scene: Scene, track: Track) -> bool:
         """Find the next relevant candidate, unless one is being followed; tell whether there is one."""
+        screen = self.screen
         while self.onset is None and self.cursor < len(track):
             index = int(np.searchsorted(screen.candidates, self.cursor))
             if index == len(screen.candidates):
@@ -251,8 +285,8 @@ class SpikeReplay:
                 break
             position = int(screen.candidates[index])
             stretch = position // STRETCH
-            onset = _Onset(position, float(screen.baseline[stretch]), float(screen.sigma[stretch]))
-            if _is_relevant(track, onset):
+            onset = _Onset(position, *(float(one[stretch]) for one in (screen.baseline, screen.sigma, screen.height)))
+            if _is_relevant(scene.settings.health, track, onset):
                 self.onset = onset
             self.cursor = position + 1
         return self.onset is not None
@@ -293,8 +327,7 @@ class SpikeReplay:
     def _recover(self, scene: Scene, track: Track, onset: _Onset, back: int) -> None:
         place = scene.place(track, back)
         if self.spike is None:
-            severity = _severity(scene, "info" if _is_outlier(track, onset, back) else "notice")
-            self.spike = self._add(scene, track, onset, "spike", back, severity)
+            self.spike = self._add(scene, track, onset, "spike", back, _severity(scene, _brief(track, onset, back)))
         self.spike.value = onset.peak(track, back)
         self.spike.facts = {"points": float(back - onset.position)}
         self.spike.close(place)
@@ -336,19 +369,25 @@ class SpikeReplay:
         return episode
 
 
-def _is_relevant(track: Track, onset: _Onset) -> bool:
-    """Tell whether the height matters: a fifth of a positive level, else a tenth of the progress so far."""
-    height = float(track.value[onset.position]) - onset.baseline
+def _is_relevant(health: HealthSettings, track: Track, onset: _Onset) -> bool:
+    """Tell whether the height matters: a share of a positive level, else half of that share of the progress so far."""
+    height, share = float(track.value[onset.position]) - onset.baseline, health.spike_height_percent / 100
     if track.is_positive(onset.position):
-        return height >= RELEVANT_SHARE * onset.baseline
-    return height >= max(0.1 * track.progress_at(onset.position), 12 * onset.sigma)
+        return height >= share * onset.baseline
+    return height >= max(share / 2 * track.progress_at(onset.position), 1.5 * health.spike_noise * onset.sigma)
 
 
-def _is_outlier(track: Track, onset: _Onset, back: int) -> bool:
-    """Tell whether a short rise was one bad batch: lower than half of the progress and than twice the level."""
-    height = onset.peak(track, back) - onset.baseline
-    low = not track.is_positive(onset.position) or height < 2 * onset.baseline
-    return back <= onset.certain and low and height < 0.5 * track.progress_at(onset.position)
+def _brief(track: Track, onset: _Onset, back: int) -> Severity:
+    """Return how bad a rise is that never was three points in a row.
+
+    One bad batch, lower than half of the progress and than twice the level, is a word only; a tower is a warning.
+    """
+    height, progress = onset.peak(track, back) - onset.baseline, track.progress_at(onset.position)
+    tall = not track.is_positive(onset.position) or height >= TOWERING_LEVEL * onset.baseline
+    if tall and height >= max(TOWERING * onset.least, progress):
+        return "warning"
+    low = not track.is_positive(onset.position) or not tall
+    return "info" if back <= onset.certain and low and height < 0.5 * progress else "notice"
 
 
 def _is_explained(scene: Scene, track: Track, onset: _Onset, decided: int) -> bool:

@@ -6,14 +6,27 @@ from collections.abc import Callable, Mapping, Sequence
 from monitor.health.episodes import HOLD, OFF, Episode, Reading
 from monitor.health.rules.rule import Rule, SeriesReplay, Text, covered, present
 from monitor.health.scene import Scene
-from monitor.health.stats import mann_kendall_z
-from monitor.health.track import Course, Track, both_tick_counts
-from monitor.schema import SEVERITIES
+from monitor.health.stats import mann_kendall_z, median
+from monitor.health.track import Course, Track, both_tick_counts, recent_points
+from monitor.schema import SEVERITIES, Floats
+from monitor.settings import HealthSettings
 from monitor.text import format_learning_rate, format_number, format_percent, format_step, plain
 
 LEAST = 12
 TREND_Z = 2.6
 """Mann–Kendall z of a rise: one-sided p of 0.5 %."""
+
+STILL_DIVERGED, STILL_RISING, STILL_HIGHER = 0.7, 0.48, 0.5
+"""Shares of what opens a finding, of the progress twice and of the level, from which on it is kept."""
+
+GRAVE_DIVERGENCE, GRAVE_RISE = 1.2, 0.4
+"""Shares of the progress, for a rise of the level as well, whose loss is critical and an error."""
+
+FEW_BLOCKS = 40
+"""Blocks below which their noise, estimated from so few, is taken for larger."""
+
+CLIMB, NEAR_PEAK = 1.5, 0.7
+"""A spike climbs on when its newest points are so much higher than its first ones, and so near its peak."""
 
 
 def _tracks(scene: Scene) -> Sequence[Track]:
@@ -21,7 +34,7 @@ def _tracks(scene: Scene) -> Sequence[Track]:
 
 
 def _on_both_scales(
-    read: Callable[[Scene, Track, Course], Reading], kept: float
+    read: Callable[[Scene, Track, Course], Reading], kept: Callable[[HealthSettings], float]
 ) -> Callable[[Scene, Track, int], Reading]:
     """Return a reading of the whole series and, once it is long, of its newest points too: the graver of the two.
 
@@ -30,7 +43,7 @@ def _on_both_scales(
 
     Args:
         read: The reading of one scale.
-        kept: Share of the progress that is still lost when a rise that lies behind the newest points is not over.
+        kept: Gives the share of the progress that is still lost when a rise behind the newest points is not over.
     """
 
     def read_both(scene: Scene, track: Track, count: int) -> Reading:
@@ -39,7 +52,7 @@ def _on_both_scales(
         if recent is None or recent.progress < 8 * recent.noise:
             return whole
         graver = max(whole, read(scene, track, recent), key=_gravity)
-        is_lost = course.lost >= kept and course.rise > 4 * course.noise
+        is_lost = course.lost >= kept(scene.settings.health) and course.rise > 4 * course.noise
         return HOLD if graver.level == "off" and is_lost else graver
 
     return read_both
@@ -52,9 +65,12 @@ def _gravity(reading: Reading) -> tuple[int, int]:
 def _read_divergence(scene: Scene, track: Track, course: Course) -> Reading:
     if course.points_after_best < max(4, min(20, 0.02 * course.length)) or course.rise <= 4 * course.noise:
         return OFF
-    if course.rise <= 8 * course.noise or course.lost < 1 or not _matters(course):
-        return HOLD if course.lost >= 0.7 else OFF
-    grave = course.lost >= 1.2 or course.progress < 8 * course.noise
+    lost = scene.settings.health.divergence_lost_percent / 100
+    if course.rise <= 8 * _cautious_noise(course) or course.lost < lost or not _matters(course):
+        return HOLD if course.lost >= _still_diverged(scene.settings.health) else OFF
+    if _may_come_back(scene, track, course):
+        return HOLD
+    grave = course.lost >= GRAVE_DIVERGENCE or course.progress < 8 * course.noise
     return Reading(
         "on",
         "critical" if grave else "error",
@@ -63,6 +79,39 @@ def _read_divergence(scene: Scene, track: Track, course: Course) -> Reading:
         track.shown(course.level(course.best)),
         _facts(scene, track, course, math.nan),
     )
+
+
+def _still_diverged(health: HealthSettings) -> float:
+    """Return the share of the progress that is still lost when a divergence is not over."""
+    return STILL_DIVERGED * health.divergence_lost_percent / 100
+
+
+def _cautious_noise(course: Course) -> float:
+    """Return the noise of a block median, taken for larger while few blocks tell of it."""
+    return course.noise * max(math.sqrt(FEW_BLOCKS / len(course.blocks)), 1.0)
+
+
+def _may_come_back(scene: Scene, track: Track, course: Course) -> bool:
+    """Tell whether the present level is that of a spike, which has its time to recover unless it climbs on.
+
+    Once recovered, it counts until half of the points that make the present level are behind it.
+    """
+    now = float(track.time[course.points - 1])
+    known = (one for one in scene.episodes if one.kind == "spike" and one.tag == track.tag and one.at(now))
+    spike = max(known, key=lambda one: one.onset.time, default=None)
+    state = None if spike is None else spike.at(now)
+    if spike is None or state is None or scene.was_open(("level_shift",), now):
+        return False
+    if not state.open:
+        return track.known_at(state.time) > course.points - recent_points(course.points) // 2
+    return not _climbs_on(track.value[track.known_at(spike.onset.time) - 1 : course.points], spike.reference or 0.0)
+
+
+def _climbs_on(spike: Floats, baseline: float) -> bool:
+    """Tell whether a spike that is not over, at least three points of it, goes on climbing."""
+    height = spike - baseline
+    newest = median(height[-3:])
+    return newest >= CLIMB * float(height[:2].max()) and newest >= NEAR_PEAK * float(height.max())
 
 
 def _matters(course: Course) -> bool:
@@ -84,9 +133,12 @@ def _read_rising(scene: Scene, track: Track, course: Course) -> Reading:
     best = scene.place(track, course.best_end - 1)
     if scene.raised_by_schedule(best.time, float(track.time[course.points - 1])):
         return HOLD
-    if course.rise <= 6 * course.noise or trend <= TREND_Z or not _is_worse(course, 0.25, 0.30, 0.3):
-        return HOLD if _is_worse(course, 0.12, 0.15, 0.15) else OFF
-    grave = _is_worse(course, 0.4, 0.4, 0.4) and scene.learning_rate is not None
+    health = scene.settings.health
+    lost, level = health.rising_lost_percent / 100, health.rising_level_percent / 100
+    significant = course.rise > 6 * _cautious_noise(course) and trend > TREND_Z and _matters(course)
+    if not significant or not _is_worse(course, lost, level):
+        return HOLD if _is_worse(course, _still_rising(health), STILL_HIGHER * level) else OFF
+    grave = _is_worse(course, GRAVE_RISE, GRAVE_RISE) and scene.learning_rate is not None
     return Reading(
         "on",
         "error" if grave else "warning",
@@ -97,11 +149,16 @@ def _read_rising(scene: Scene, track: Track, course: Course) -> Reading:
     )
 
 
-def _is_worse(course: Course, lost: float, share: float, decades: float) -> bool:
-    """Tell whether enough progress was lost, or the level rose by a share of itself, or by decades in log mode."""
+def _still_rising(health: HealthSettings) -> float:
+    """Return the share of the progress that is still lost when a rise is not over."""
+    return STILL_RISING * health.rising_lost_percent / 100
+
+
+def _is_worse(course: Course, lost: float, level: float) -> bool:
+    """Tell whether enough progress was lost, or the level rose by a share of itself, in log mode of a decade."""
     if course.lost >= lost:
         return True
-    return course.rise >= decades if course.log else 0 < share * course.best <= course.rise
+    return course.rise >= level if course.log else 0 < level * course.best <= course.rise
 
 
 def _facts(scene: Scene, track: Track, course: Course, trend: float) -> Mapping[str, float]:
@@ -179,7 +236,11 @@ RULES = (
         coverage=_coverage,
         text=_text,
         replay=lambda: SeriesReplay(
-            "divergence", _tracks, LEAST, _on_both_scales(_read_divergence, kept=0.7), ticks=both_tick_counts
+            "divergence",
+            _tracks,
+            LEAST,
+            _on_both_scales(_read_divergence, kept=_still_diverged),
+            ticks=both_tick_counts,
         ),
         causes=("non_finite", "lr_schedule", "restart"),
     ),
@@ -190,7 +251,7 @@ RULES = (
         coverage=_coverage,
         text=_text,
         replay=lambda: SeriesReplay(
-            "rising", _tracks, LEAST, _on_both_scales(_read_rising, kept=0.12), ticks=both_tick_counts
+            "rising", _tracks, LEAST, _on_both_scales(_read_rising, kept=_still_rising), ticks=both_tick_counts
         ),
         causes=("non_finite", "divergence", "level_shift", "lr_schedule", "restart"),
     ),
