@@ -15,12 +15,12 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from monitor.analysis.configurations import config_text, merged
+from monitor.analysis.configurations import config_text
 from monitor.comparison import RunComparison, compare_statuses, comparison_json, usual_tag
 from monitor.errors import MonitorError, ReportNotWritten, UsageInvalid
 from monitor.figures import (
@@ -120,7 +120,23 @@ def _plot(status: RunStatus, source: "_Source", path: Path) -> None:
     from monitor.run_charts import run_charts
 
     charts = run_charts(status, source.runs.samples(), source.settings.health, VIEW)
-    write_bytes(render_png(run_pictures(charts)), path, may_replace=lambda edges: edges.startswith(PNG_SIGNATURE))
+    _write_picture(render_png(run_pictures(charts)), path)
+
+
+def _plot_comparison(found: RunComparison, path: Path) -> None:
+    """Write the series compared as one picture: a line and its band per group, or a line per run."""
+    from monitor.charts import StyleBook
+    from monitor.comparison_charts import OverlayView, overlay_chart
+    from monitor.pictures import render_png, run_pictures
+    from monitor.report_charts import VIEW
+
+    view = OverlayView(VIEW, "groups" if found.comparison.is_grouped else "runs")
+    styles = StyleBook().styles([status.run.name for status in found.statuses])
+    _write_picture(render_png(run_pictures([overlay_chart(found, None, view, styles)])), path)
+
+
+def _write_picture(png: bytes, path: Path) -> None:
+    write_bytes(png, path, may_replace=lambda edges: edges.startswith(PNG_SIGNATURE))
     _tell(f"Wrote {path}.")
 
 
@@ -156,6 +172,8 @@ def _compare(options: Options) -> int:
         baseline=options.baseline,
         hparams={status.run.name: hparams for status, hparams in looks},
     )
+    if options.plot is not None and any(row.n_points for row in found.comparison.rows):
+        _plot_comparison(found, options.plot)
     if options.json:
         _emit_json(comparison_json(found))
     else:
@@ -164,6 +182,8 @@ def _compare(options: Options) -> int:
 
 
 def _report(options: Options) -> int:
+    from monitor.comparison_report import report_of
+    from monitor.report import ReportContext
     from monitor.report_files import is_report, make_report  # with pyarrow: the other commands start without
 
     source, now, form = _Source.of(options), time.time(), _report_format(options)
@@ -173,8 +193,10 @@ def _report(options: Options) -> int:
     statuses, hparams = _runs_to_report(source, names, now)
     if not any(status.scalars.count for status in statuses):
         return _nothing_to_show(statuses[0].state.reason)
-    document = _report_document(statuses, hparams, source, _report_command(options, source, statuses), now)
-    file = make_report(_with_sections(document, options.sections), form, statuses)
+    command = _report_command(options, source, statuses)
+    context = ReportContext(now, command, source.settings.health, source.runs.samples())
+    document = _with_sections(report_of(statuses, hparams, context), options.sections)
+    file = make_report(document, form, statuses)
     if options.output is None:
         _emit(file.text)
     else:
@@ -203,25 +225,6 @@ def _runs_to_report(
         return [source.newest(now)], {}
     looks = [source.with_hparams(name, now) for name in names or (found[0].name,)]
     return [status for status, _ in looks], {status.run.name: hparams for status, hparams in looks}
-
-
-def _report_document(
-    statuses: Sequence[RunStatus],
-    hparams: Mapping[str, Mapping[str, ConfigValue]],
-    source: "_Source",
-    command: str,
-    now: float,
-) -> "Document":
-    from monitor.comparison_report import comparison_report
-    from monitor.report import ReportContext, run_report
-
-    context = ReportContext(now, command, source.settings.health, source.runs.samples())
-    if len(statuses) > 1:
-        found = compare_statuses(statuses, _tags_to_compare(statuses, None), hparams=hparams)
-        return comparison_report(found, context)
-    status = statuses[0]
-    configuration = merged(status.configuration, hparams.get(status.run.name, {}))
-    return run_report(replace(status, configuration=configuration), context)
 
 
 def _with_sections(document: "Document", named: str | None) -> "Document":
@@ -724,6 +727,7 @@ def _add_compare(commands: Commands) -> None:
         "only by their seed)",
     )
     command.add_argument("--baseline", metavar="NAME", help="group or run to compare with (default: the best group)")
+    command.add_argument("--plot", type=Path, metavar="FILE.png", help="write the curves over each other as a picture")
     command.add_argument("--json", action="store_true", help="strict JSON for other programs")
 
 

@@ -101,6 +101,11 @@ class RunGlance:
     last: Mapping[str, float]
 
 
+def is_judged(status: RunStatus) -> bool:
+    """Return whether the health of a run was looked at."""
+    return status.health.checks.of > 0
+
+
 def status_json(status: RunStatus) -> dict[str, Any]:
     """Return the status as strict JSON values; keys are never left out, unknown is None.
 

@@ -15,7 +15,7 @@ from monitor.analysis.progress import SeriesMemory, progress_of, state_of
 from monitor.analysis.roles import choose_roles
 from monitor.analysis.series import loss_trend
 from monitor.errors import NotAllowed, NotReadable, RunNotFound
-from monitor.health import RULES, Assessor, Evidence
+from monitor.health import RULES, Assessment, Assessor, Evidence
 from monitor.schema import (
     Checkpoints,
     Configuration,
@@ -95,12 +95,14 @@ class RunWatch:
         """Read what is new in the event files and return all scalars."""
         return self._reader.refresh()
 
-    def refresh(self, now: float, roles: Mapping[str, str] | None = None) -> RunStatus:
+    def refresh(self, now: float, roles: Mapping[str, str] | None = None, *, begin_judging: bool = True) -> RunStatus:
         """Read what is new and return the status of the run.
 
         Args:
             now: The moment, seconds UTC.
             roles: Role → tag, over the settings and the automatic choice.
+            begin_judging: False to leave the health open while it was never judged: to judge a long history takes
+                several times as long as to read it.
 
         Raises:
             RunNotFound: There is no such directory, and nothing was read of it before.
@@ -110,7 +112,7 @@ class RunWatch:
             scalars = self._reader.refresh()
             if not scalars.series:
                 self._require_directory()
-            return self._status(scalars, now, roles or {})
+            return self._status(scalars, now, roles or {}, begin_judging or bool(self._assessors))
 
     def configuration(self, now: float) -> Configuration:
         """Return the configuration beside the run."""
@@ -132,7 +134,7 @@ class RunWatch:
                 self._extras = (version, read_extras(self._reader.kept()))
             return self._extras[1]
 
-    def _status(self, scalars: Scalars, now: float, named_roles: Mapping[str, str]) -> RunStatus:
+    def _status(self, scalars: Scalars, now: float, named_roles: Mapping[str, str], is_judged: bool) -> RunStatus:
         beside = self._look_beside(now)
         roles = self._choose_roles(frozenset(scalars.series), {**self._settings.roles, **named_roles}, scalars)
         shown = {role.tag: self._memory.visible(role.tag, scalars.points(role.tag)) for role in _all_roles(roles)}
@@ -147,7 +149,7 @@ class RunWatch:
             checkpoints=beside.checkpoints,
             progress=progress,
         )
-        assessment = self._assessor(roles).assess(evidence, self._settings, now)
+        assessment = self._assessor(roles).assess(evidence, self._settings, now) if is_judged else Assessment()
         return RunStatus(
             run=Run(self.name, str(self.path), scalars.last_event or 0.0, scalars.size_bytes),
             now=now,
@@ -259,15 +261,17 @@ class LogWatch:
                 self._found = (now, found)
             return self._found[1]
 
-    def status(self, name: str, now: float, roles: Mapping[str, str] | None = None) -> RunStatus:
-        """Return the status of one run; only that run is read.
+    def status(
+        self, name: str, now: float, roles: Mapping[str, str] | None = None, *, begin_judging: bool = True
+    ) -> RunStatus:
+        """Return the status of one run; only that run is read. Arguments as those of `RunWatch.refresh`.
 
         Raises:
             RunNotFound: No run of that name lies below the log directories.
             NotAllowed: The run's directory leads out of the log directories.
             NotReadable: The run's directory may not be listed.
         """
-        return self._watch(name, now).refresh(now, roles)
+        return self._watch(name, now).refresh(now, roles, begin_judging=begin_judging)
 
     def scalars(self, name: str, now: float) -> Scalars:
         """Return all scalars of one run. Raises as `status` does."""

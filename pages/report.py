@@ -2,18 +2,23 @@
 
 import streamlit as st
 
-from monitor.ui import frame, panels
+from monitor.ui import frame, panels, report_panels
 from monitor.watch import LogWatch
 
 
 def draw_report(watch: LogWatch, names: list[str]) -> None:
-    """Draw the download button and, under it, the report as it will be."""
+    """Draw the choice of sections and format on the left; on the right the report as it will be, with its button."""
     statuses = frame.read_all(watch, names)
     if not statuses:
         return
-    text = panels.build_report(watch, statuses)
-    frame.offer_download(text, names)
-    panels.draw_preview(text)
+    left, right = st.columns((1, 3), gap="large")
+    with left:
+        form = report_panels.pick_format()
+        keys = report_panels.pick_sections(len(statuses))
+    with right, frame.reporting_errors():
+        file = report_panels.build_report(watch, statuses, form, keys)
+        report_panels.offer_download(file, statuses)
+        report_panels.draw_preview(file)
 
 
 frame.open_page("Report")

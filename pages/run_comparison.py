@@ -1,28 +1,37 @@
-"""Which of several runs is better: one series over each other, results with a verdict, and what differs."""
+"""Which of several runs is better, and is it noise: verdict, results, curves, and what differs."""
 
 import streamlit as st
 
-from monitor.ui import frame, panels
+from monitor.schema import RunList
+from monitor.ui import comparison, comparison_pickers, frame, panels, relations, run_list, take_away
 from monitor.watch import LogWatch
 
 
-def draw_comparison(watch: LogWatch, names: list[str]) -> None:
-    """Draw the comparison of the chosen runs."""
-    statuses = frame.read_all(watch, names)
-    tags = panels.shared_tags(statuses)
+def draw_comparison(watch: LogWatch, runs: RunList, names: list[str]) -> None:
+    """Draw the list of all runs and, under it, the comparison of the chosen ones."""
+    listed = st.container()
+    statuses = frame.read_to_compare(watch, names)
+    tags = comparison.shared_tags(statuses)
     if not tags:
+        with listed:
+            run_list.draw_list(watch, runs, names, None, None)
         st.info("The chosen runs hold no scalar yet. Choose other runs, or wait.", icon=":material/hourglass_empty:")
         return
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
-        tag = frame.pick_tag(tags, panels.usual_tag(statuses, tags))
-        by = frame.pick_by()
-        with st.popover("Charts", icon=":material/tune:"):
-            view = frame.pick_chart_view()
-    statuses = panels.draw_lacking(statuses, tag)
-    panels.draw_overlay(statuses, tag, view, frame.run_styles(watch))
-    panels.draw_comparison(panels.compare(statuses, tag, by))
-    panels.draw_differences(statuses)
+    hparams = comparison.read_hparams(watch, statuses)
+    question = comparison_pickers.pick_question(statuses, tags, hparams)
+    given = comparison.answer(statuses, question, hparams)
+    with listed:
+        run_list.draw_list(watch, runs, names, question.tag, given.found)
+    comparison.draw_verdict(given)
+    comparison.draw_results(given)
+    take_away.draw_take_away(given, statuses)
+    with st.popover("Curves", icon=":material/tune:", key="curves"):
+        view = comparison_pickers.pick_overlay(given.found)
+    comparison.draw_curves(watch, given, view, tags)
+    comparison.draw_differences(given.found)
+    relations.draw_relations(given.found)
     panels.draw_problems([problem for status in statuses for problem in status.problems])
+    frame.judge_the_rest(watch, statuses)
 
 
 frame.open_page("Run comparison")
@@ -32,6 +41,7 @@ with frame.reporting_errors():
     if not runs.runs:
         panels.draw_no_runs(watch)
     elif names := frame.pick_runs(runs):
-        draw_comparison(watch, names)
+        draw_comparison(watch, runs, names)
     else:
+        run_list.draw_list(watch, runs, names, None, None)
         st.info("Choose one or more runs above.", icon=":material/arrow_upward:")

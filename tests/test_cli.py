@@ -4,6 +4,7 @@ import os
 import pty
 import re
 import select
+import shlex
 import signal
 import subprocess
 import sys
@@ -314,6 +315,95 @@ def test_report_into_a_missing_directory_gives_2_and_says_why(runs: Path, capsys
 def test_report_without_a_scalar_gives_3_and_writes_nothing(capsys: Capture) -> None:
     assert main(["report", "-o", "a.md"]) == 3
     assert not Path("a.md").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "beginning"),
+    [
+        (["-o", "a.html"], b"<!DOCTYPE html>"),
+        (["-o", "a.htm"], b"<!DOCTYPE html>"),
+        (["-o", "a.zip"], b"PK"),
+        (["-o", "a.md"], b"# Training report"),
+        (["-o", "a.txt"], b"# Training report"),
+        (["-o", "a.txt", "--format", "html"], b"<!DOCTYPE html>"),
+    ],
+)
+def test_the_format_is_that_asked_for_else_that_of_the_file(
+    arguments: list[str], beginning: bytes, runs: Path, capsys: Capture
+) -> None:
+    assert main(["report", "a", "--sections", "summary", *arguments]) == 0
+    assert Path(arguments[1]).read_bytes().startswith(beginning)
+
+
+def test_a_comparison_with_a_run_that_has_no_loss_says_so_in_the_report(runs: Path, capsys: Capture) -> None:
+    write_scalars(runs / "other" / event_file_name(), rows("some/thing", [1.0, 2.0]))
+    assert main(["report", "a", "other", "--sections", "results"]) == 0
+    assert "| `other` | – |" in capsys.readouterr().out
+
+
+def test_a_zip_needs_a_file(runs: Path, capsys: Capture) -> None:
+    assert main(["report", "--format", "zip"]) == 2
+    assert "-o report.zip" in capsys.readouterr().err
+
+
+def test_report_replaces_its_own_file(runs: Path, capsys: Capture) -> None:
+    assert main(["report", "a", "-o", "a.md"]) == 0
+    assert main(["report", "b", "-o", "a.md"]) == 0
+    assert Path("a.md").read_text(encoding="utf-8").startswith("# Training report: `b`\n")
+
+
+def test_report_never_replaces_a_file_of_somebody_else(runs: Path, capsys: Capture) -> None:
+    Path("thesis.md").write_text("years of work")
+    assert main(["report", "-o", "thesis.md"]) == 2
+    assert 'The file "thesis.md" is there already' in capsys.readouterr().err
+    assert Path("thesis.md").read_text() == "years of work"
+
+
+def test_only_the_sections_named_are_in_the_report(runs: Path, capsys: Capture) -> None:
+    assert main(["report", "--sections", "summary,findings"]) == 0
+    assert re.findall("^## (.*)$", capsys.readouterr().out, re.MULTILINE) == ["Summary", "Findings"]
+
+
+def test_an_unknown_section_is_named(runs: Path, capsys: Capture) -> None:
+    assert main(["report", "--sections", "summary,finding"]) == 2
+    error = capsys.readouterr().err
+    assert 'no section "finding"' in error
+    assert "summary, run, progress" in error
+
+
+@pytest.mark.parametrize(
+    "arguments", [["a"], ["a", "b", "--format", "md"], ["--run-dir", "runs/a"], ["--sections", "run"]]
+)
+def test_the_command_at_the_end_makes_the_report_again(arguments: list[str], runs: Path, capsys: Capture) -> None:
+    assert main(["report", *arguments]) == 0
+    once = capsys.readouterr().out
+    command = re.findall(r"^Make it again with `(python -m monitor .*)`\.$", once, re.MULTILINE)[0]
+    assert main(shlex.split(command)[3:]) == 0
+    assert _without_moments(capsys.readouterr().out) == _without_moments(once)
+
+
+def _without_moments(report: str) -> str:
+    """Return a report without what the moment of making it changes: times, ages, the load of the machine, itself."""
+    kept = re.sub(r"## Machine.*?(?=\n## )", "", report, flags=re.DOTALL)
+    lines = [line for line in kept.splitlines() if not re.search(r"Made at|Make it again| ago|Health", line)]
+    return "\n".join(lines)
+
+
+# --- a picture -----------------------------------------------------------------------------------------------------
+
+
+def test_status_draws_the_six_charts_into_a_file(runs: Path, capsys: Capture) -> None:
+    assert main(["status", "--plot", "run.png"]) == 0
+    assert Path("run.png").read_bytes().startswith(b"\x89PNG")
+    assert "Wrote run.png." in capsys.readouterr().err
+
+
+def test_a_picture_replaces_a_picture_and_nothing_else(runs: Path, capsys: Capture) -> None:
+    Path("model.pt").write_bytes(b"weights")
+    assert main(["status", "--plot", "run.png"]) == 0
+    assert main(["status", "--plot", "run.png"]) == 0
+    assert main(["status", "--plot", "model.pt"]) == 2
+    assert Path("model.pt").read_bytes() == b"weights"
 
 
 # --- export --------------------------------------------------------------------------------------------------------

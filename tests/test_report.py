@@ -1,23 +1,26 @@
-import os
 import re
-import stat
-from pathlib import Path
 
 import pytest
 
-from monitor.analysis.compare import compare_runs
-from monitor.errors import ReportNotWritten
+from monitor.comparison import compare_statuses
+from monitor.comparison_report import comparison_report
 from monitor.figures import bar, moment, saved_text, sparkline, sum_text
-from monitor.report import prose, render_comparison_report, render_report, write_report
-from monitor.schema import Checkpoint, Configuration, Health, Progress, Run, RunState, Scalars, State
+from monitor.markdown import prose, render_markdown
+from monitor.report import ReportContext, run_report
+from monitor.schema import Checkpoint, Checkpoints, Configuration, Health, Progress, Run, RunState, Scalars, State
 from monitor.settings import HealthSettings
+from monitor.status import RunStatus
 from tests.statuses import NOW, example_status, finding, metric, points
 
 HOSTILE = "a|b`c`<script>alert(1)</script>![x](https://evil/x.png)\n# heading\x1b[31m\u202e"
 
 
 def report(**changes: object) -> str:
-    return render_report(example_status(**changes), made_at=NOW)
+    return written(example_status(**changes), ReportContext(NOW))
+
+
+def written(status: RunStatus, context: ReportContext) -> str:
+    return render_markdown(run_report(status, context))
 
 
 # --- what stands in it ---------------------------------------------------------------------------------------------
@@ -75,12 +78,12 @@ def test_the_same_input_gives_the_same_bytes() -> None:
 
 
 def test_bands_follow_the_settings() -> None:
-    text = render_report(example_status(), made_at=NOW, settings=HealthSettings(lr_high=0.05))
+    text = written(example_status(), ReportContext(NOW, settings=HealthSettings(lr_high=0.05)))
     assert "above 5.00e-02 too large" in text
 
 
 def test_the_command_is_quoted() -> None:
-    text = render_report(example_status(), made_at=NOW, command="python -m monitor report")
+    text = written(example_status(), ReportContext(NOW, "python -m monitor report"))
     assert "Make it again with `python -m monitor report`." in text
 
 
@@ -115,6 +118,38 @@ def test_a_loss_of_nothing_but_nan_has_no_best() -> None:
 def test_a_finding_that_is_over_says_when() -> None:
     text = report(health=Health(findings=(finding(open=False, recovered_step=6),)))
     assert "### warning: spike in `train/loss`, since epoch 4, over at epoch 7" in text
+
+
+def test_a_consequence_names_its_cause() -> None:
+    cause = finding()
+    consequence = finding(id="rising", kind="rising", explained_by=cause.id)
+    text = report(health=Health(findings=(cause, consequence)))
+    assert text.count("* Follows from: spike in `train/loss`.") == 1
+
+
+def test_the_worst_open_finding_comes_first_and_those_that_are_over_last() -> None:
+    findings = (
+        finding(id="1", kind="restart", open=False, severity="critical"),
+        finding(id="2", kind="spike", severity="notice"),
+        finding(id="3", kind="stalled", severity="error"),
+    )
+    titles = re.findall(r"^### \w+: (\w+)", report(health=Health(findings=findings)), re.MULTILINE)
+    assert titles == ["stalled", "spike", "restart"]
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        ((), "no checkpoint is saved"),
+        ((Checkpoint("epoch8", "epoch", 8, None, 1, 0.0, True),), "`epoch8`"),
+        ((Checkpoint("step7", "step", None, 7, 1, 0.0, True),), "`step7`"),
+        ((Checkpoint("epoch5", "epoch", 5, None, 1, 0.0, True),), "none is saved there"),
+    ],
+)
+def test_the_summary_tells_where_the_best_model_is(saved: tuple[Checkpoint, ...], words: str) -> None:
+    text = report(checkpoints=Checkpoints(None, None, saved))
+    assert "| Best `validation/task1_loss` | 0.4 at epoch 8 |" in text
+    assert f"| Its checkpoint | {words} |" in text
 
 
 # --- text from files -----------------------------------------------------------------------------------------------
@@ -166,6 +201,18 @@ def test_a_word_that_could_be_markup_becomes_a_code_span(word: str) -> None:
     assert prose(f"see {word} now") == f"see `{word}` now"
 
 
+@pytest.mark.parametrize(
+    ("sentence", "written"),
+    [("It is (> +9,999 %) up.", "It is (> +9,999 %) up."), ("1 < 2", "1 < 2"), ("> said", "`>` said")],
+)
+def test_a_comparison_stays_where_it_cannot_begin_a_quotation(sentence: str, written: str) -> None:
+    assert prose(sentence) == written
+
+
+def test_a_change_too_large_to_tell_stays_plain_in_its_cell() -> None:
+    assert "| > +9,999 % |" in report(scores=(metric("eval/x", "x", change_percent=1e9),))
+
+
 # --- figures -------------------------------------------------------------------------------------------------------
 
 
@@ -197,13 +244,12 @@ def test_bar_is_exact_to_an_eighth(share: float, text: str) -> None:
 )
 def test_speed_is_told_in_what_the_run_counts(first_epoch_step: int | None, steps_per_second: float, text: str) -> None:
     progress = Progress(first_epoch_step=first_epoch_step, steps_per_second=steps_per_second)
-    assert f"| Speed | {text} |" in render_report(example_status(progress=progress), made_at=NOW)
+    assert f"| Speed | {text} |" in report(progress=progress)
 
 
 @pytest.mark.parametrize("state", ["finished", "stalled"])
 def test_no_time_left_is_told_of_a_run_that_is_not_alive(state: State) -> None:
-    report = render_report(example_status(state=RunState(state, "It is over.")), made_at=NOW)
-    assert f"| Time left | – (the run is {state}) |" in report
+    assert f"| Time left | – (the run is {state}) |" in report(state=RunState(state, "It is over."))
 
 
 def test_steps_that_are_epochs_count_from_one() -> None:
@@ -227,14 +273,13 @@ def test_many_saved_epochs_are_cut_to_the_newest() -> None:
 
 
 @pytest.fixture
-def comparison_report() -> str:
+def comparison_text() -> str:
     first = example_status()
     second = example_status(
         run=Run("run_2", "/runs/run_2", 0.0, 0), configuration=Configuration({"training.max_epoch": 100}, {})
     )
-    statuses = (first, second)
-    series = {status.run.name: status.scalars.points("train/loss") for status in statuses}
-    return render_comparison_report(statuses, compare_runs(series, "min", "best"), made_at=NOW)
+    found = compare_statuses([first, second], ["train/loss"] * 2)
+    return render_markdown(comparison_report(found, ReportContext(NOW)))
 
 
 @pytest.mark.parametrize(
@@ -248,68 +293,5 @@ def comparison_report() -> str:
         "* warning: spike in `train/loss`, since epoch 4",
     ],
 )
-def test_the_comparison_holds(words: str, comparison_report: str) -> None:
-    assert words in comparison_report
-
-
-# --- the file ------------------------------------------------------------------------------------------------------
-
-
-def test_the_report_is_written_whole(tmp_path: Path) -> None:
-    write_report("all of it\n", tmp_path / "report.md")
-    assert (tmp_path / "report.md").read_bytes() == b"all of it\n"
-
-
-def test_nothing_else_is_left_beside_it(tmp_path: Path) -> None:
-    write_report("text", tmp_path / "report.md")
-    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
-
-
-def test_an_older_report_keeps_its_permissions(tmp_path: Path) -> None:
-    path = tmp_path / "report.md"
-    path.write_text("old")
-    path.chmod(0o640)
-    write_report("new", path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o640
-
-
-def test_a_link_stays_a_link(tmp_path: Path) -> None:
-    (tmp_path / "link.md").symlink_to("real.md")
-    write_report("text", tmp_path / "link.md")
-    assert (tmp_path / "link.md").is_symlink()
-    assert (tmp_path / "real.md").read_text() == "text"
-
-
-def test_a_device_is_written_to_and_stays(tmp_path: Path) -> None:
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    write_report("text", pipe)
-    assert os.read(reader, 100) == b"text"
-    os.close(reader)
-    assert stat.S_ISFIFO(pipe.stat().st_mode)
-
-
-def test_a_full_disk_is_named(tmp_path: Path) -> None:
-    (tmp_path / "report.md").symlink_to("/dev/full")
-    with pytest.raises(ReportNotWritten, match="the disk is full"):
-        write_report("text", tmp_path / "report.md")
-
-
-def test_a_directory_in_the_way_is_named_and_nothing_is_left(tmp_path: Path) -> None:
-    (tmp_path / "report.md").mkdir()
-    with pytest.raises(ReportNotWritten, match="a directory of that name is in the way"):
-        write_report("text", tmp_path / "report.md")
-    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
-
-
-@pytest.mark.parametrize("place", ["missing/report.md", "file/report.md"])
-def test_a_missing_directory_is_named(place: str, tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(ReportNotWritten, match="its directory does not exist"):
-        write_report("text", tmp_path / place)
-
-
-def test_a_name_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ReportNotWritten):
-        write_report("text", tmp_path / "nul\0.md")
+def test_the_comparison_holds(words: str, comparison_text: str) -> None:
+    assert words in comparison_text

@@ -4,12 +4,14 @@ import os
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from monitor import RunWatch
 from monitor.errors import NotAllowed, NotReadable, RunNotFound
 from monitor.settings import Settings
-from monitor.status import status_json
+from monitor.sources.resources import ResourceSampler
+from monitor.status import is_judged, status_json
 from monitor.watch import SEARCH_SECONDS, LogWatch
 from tests import builders
 from tests.builders import START_SECOND, event_file_name, rows, scalar
@@ -53,6 +55,26 @@ def test_watching_live_gives_the_same_status_as_looking_once(tmp_path: Path) -> 
     once = RunWatch(tmp_path).refresh(NOW)
     assert {**status_json(live), "resources": None} == {**status_json(once), "resources": None}
     assert live.health_history == once.health_history
+
+
+def test_a_run_restarted_twice_while_watched_has_the_status_of_one_looked_at_once(tmp_path: Path) -> None:
+    # <run>/first.tfevents: steps 0–119, then 60–159; second.tfevents: steps 40–199
+    sampler, random = ResourceSampler(interval_seconds=1e9), np.random.default_rng(0)
+    watch = RunWatch(tmp_path, sampler=sampler)
+    stretches = ((0, 0, 120), (0, 60, 160), (1, 40, 200))
+    second = START_SECOND
+    for file, first_step, end in stretches:
+        path = tmp_path / event_file_name(START_SECOND + file)
+        for step in range(first_step, end):
+            second += 1
+            values = {"train/loss": 2.0 ** (-step / 40), "val/loss": 3 * 2.0 ** (-step / 50), "epoch": step // 10}
+            noisy = {tag: value * (1 + 0.05 * random.normal() * (tag != "epoch")) for tag, value in values.items()}
+            builders.append(path, b"".join(scalar(tag, step, value, second) for tag, value in noisy.items()))
+            if step % 13 == 0:
+                live, once = (one.refresh(second + 1.0) for one in (watch, RunWatch(tmp_path, sampler=sampler)))
+                assert {**status_json(live), "resources": None} == {**status_json(once), "resources": None}
+                assert (live.health_history, live.trend) == (once.health_history, once.trend)
+    assert [session.first_step for session in live.scalars.sessions] == [0, 60, 40]
 
 
 def test_a_role_named_by_the_caller_wins_over_the_settings_and_the_automatic_choice(tmp_path: Path) -> None:
@@ -185,3 +207,93 @@ def test_many_sessions_that_ask_at_once_get_every_point_once(logs: Path) -> None
         thread.join()
     assert len(watch.scalars("second", NOW).points("train/loss")) == 250
     assert all(seen == sorted(seen) for seen in counts)
+
+
+def test_health_can_be_left_open_until_somebody_asks_for_it(tmp_path: Path) -> None:
+    write_run(tmp_path)
+    watch = RunWatch(tmp_path)
+    first = watch.refresh(NOW, begin_judging=False)
+    assert (first.health.score, is_judged(first)) == (None, False)
+    assert first.loss == watch.refresh(NOW).loss
+    assert watch.refresh(NOW, begin_judging=False).health.score == RunWatch(tmp_path).refresh(NOW).health.score
+
+
+# --- the list of all runs ------------------------------------------------------------------------------------------
+
+
+def write_several(path: Path) -> Path:
+    """Write ``<path>/a`` and ``<path>/b``, a thousand steps of a loss and of a score each, one a second."""
+    for name in ("a", "b"):
+        points = [row for step in range(1000) for row in (("train/loss", step, 1 / (step + 1)), ("score", step, step))]
+        builders.write_scalars(path / name / event_file_name(), points)
+    return path
+
+
+def test_the_list_tells_where_runs_long_over_stand_without_reading_them_whole(tmp_path: Path) -> None:
+    watch, later = LogWatch([write_several(tmp_path)]), START_SECOND + 1e7
+    glances = {glance.run.name: glance for glance in watch.overview(later)}
+    assert {name: glance.state.state for name, glance in glances.items()} == {"a": "finished", "b": "finished"}
+    assert glances["a"].step == 999
+    assert dict(glances["a"].last) == {"train/loss": pytest.approx(1e-3), "score": 999.0}
+    assert glances["a"].last_event == watch.scalars("a", later).last_event
+    assert glances["a"].first_event == watch.scalars("a", later).first_event
+
+
+@pytest.mark.parametrize("silence", [1.0, 40.0, 3600.0, 50_000.0, 90_000.0, 1e7])
+def test_the_list_tells_the_state_that_the_status_tells(tmp_path: Path, silence: float) -> None:
+    write_several(tmp_path)
+    (tmp_path / "b" / "config.yaml").write_text("max_steps: 999\n")
+    now = START_SECOND + 1000 + silence
+    listed = {glance.run.name: glance.state.state for glance in LogWatch([tmp_path]).overview(now)}
+    watch = LogWatch([tmp_path])
+    assert listed == {name: watch.status(name, now).state.state for name in ("a", "b")}
+
+
+def test_a_run_that_goes_on_moves_in_the_list(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run")
+    watch = LogWatch([tmp_path])
+    watch.overview(START_SECOND + 51)
+    builders.append(path, scalar("train/loss", 50, 0.125, START_SECOND + 50))
+    (glance,) = watch.overview(START_SECOND + 51 + SEARCH_SECONDS)
+    assert (glance.step, glance.last["train/loss"]) == (50, 0.125)
+
+
+def test_a_run_that_falls_silent_changes_its_state_in_the_list(tmp_path: Path) -> None:
+    write_run(tmp_path / "run")
+    watch = LogWatch([tmp_path])
+    states = [watch.overview(START_SECOND + 50 + silence)[0].state.state for silence in (1, 3600, 90_000)]
+    assert states == ["running", "stalled", "finished"]
+
+
+def test_the_state_of_a_run_that_has_not_changed_is_kept(tmp_path: Path) -> None:
+    watch, later = LogWatch([write_several(tmp_path)]), START_SECOND + 1e7
+    first = watch.overview(later)
+    assert all(known is seen for known, seen in zip(first, watch.overview(later + 60), strict=True))
+
+
+def test_the_list_of_a_named_run_tells_what_was_written_since(tmp_path: Path) -> None:
+    path = write_run(tmp_path)
+    watch = LogWatch([], run_directory=tmp_path)
+    assert watch.overview(START_SECOND + 1e7)[0].step == 49
+    builders.append(path, scalar("train/loss", 50, 0.125, START_SECOND + 50))
+    assert watch.overview(START_SECOND + 1e7)[0].step == 50
+
+
+def test_a_run_whose_files_end_in_something_large_is_read_for_the_list(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run")
+    builders.append(path, builders.record(b"\x1a" + bytes([0x80, 0x80, 0x08]) + bytes(1 << 17)))
+    (glance,) = LogWatch([tmp_path]).overview(START_SECOND + 1e7)
+    assert glance.step == 49
+
+
+def test_a_run_that_leads_out_of_the_log_directory_is_not_in_the_list(tmp_path: Path) -> None:
+    write_run(tmp_path / "elsewhere" / "run")
+    (tmp_path / "logs").mkdir()
+    write_run(tmp_path / "logs" / "inside")
+    (tmp_path / "logs" / "outside").symlink_to(tmp_path / "elsewhere" / "run", target_is_directory=True)
+    names = [glance.run.name for glance in LogWatch([tmp_path / "logs"]).overview(NOW)]
+    assert names == ["inside"]
+
+
+def test_a_list_without_runs_is_empty(tmp_path: Path) -> None:
+    assert LogWatch([tmp_path]).overview(NOW) == ()

@@ -163,7 +163,7 @@ def _explained(standing: Sequence[_Standing], loss_tag: str | None) -> dict[str,
 
 
 def _causes(effect: _Standing, by_kind: Mapping[str, Sequence[_Standing]], loss_tag: str | None) -> Iterator[_Standing]:
-    tags = (effect.episode.tag, loss_tag)
+    tags = {effect.episode.tag, effect.episode.tag if loss_tag is None else loss_tag}
     for kind in effect.rule.causes:
         for cause in by_kind.get(kind, ()):
             lasts = cause.state.open or not effect.state.open

@@ -14,23 +14,25 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from monitor import charts
 from monitor.charts import Style
 from monitor.errors import DemoNotStarted, MonitorError, RunNotFound, UsageInvalid
-from monitor.report import prose
+from monitor.live_figures import is_busy, what_is_framed, what_is_shown
+from monitor.markdown import prose
+from monitor.run_charts import Axis, ChartView
 from monitor.schema import Role, RunList
 from monitor.settings import log_directories
-from monitor.status import RunStatus
-from monitor.text import code_span, file_name
+from monitor.status import RunStatus, is_judged
+from monitor.tag_search import find_tags, groups_of
+from monitor.text import code_span
 from monitor.ui import cache
 from monitor.watch import LogWatch
-
-Axis = Literal["automatic", "step", "epoch", "relative", "wall"]
 
 ICON: Final = Path(__file__).parents[2] / ".streamlit" / "icon.png"
 PAGES: Final = (
@@ -40,6 +42,7 @@ PAGES: Final = (
 )
 NEWEST: Final = "newest run"
 AUTOMATIC: Final = "chosen automatically"
+EVERY_GROUP: Final = "every group"
 AXES: Final[dict[Axis, str]] = {
     "automatic": "Epoch where steps are epochs, else step",
     "step": "Step",
@@ -47,21 +50,47 @@ AXES: Final[dict[Axis, str]] = {
     "relative": "Time since the start",
     "wall": "Time of day",
 }
+# Digits of equal width: figures do not jump when they change. The cards of charts are as high as their row, although
+# each lies in a part of the page that is drawn by itself. What stands below a figure is never cut off.
+STYLE: Final = """<style>
+.stApp { font-variant-numeric: tabular-nums; }
+.st-key-run-charts > [data-testid=stGridCell] { align-self: stretch; }
+.st-key-run-charts [data-testid=stLayoutWrapper]:has([class*="st-key-chart-"]),
+.st-key-run-charts [data-testid=stVerticalBlock]:has([class*="st-key-chart-"]),
+.st-key-run-charts [class*="st-key-chart-"] { flex: 1; }
+[class*="st-key-chart-"] { position: relative; }
+[class*="st-key-chart-"] > [class*="st-key-save"] {
+    position: absolute; top: 0.4rem; right: 0.5rem; z-index: 1; width: auto;
+}
+[data-testid=stMetric] div:has(> [data-testid=stMetricDeltaDescription]) { flex-wrap: wrap; row-gap: 0; }
+[data-testid=stMetricDeltaDescription], [data-testid=stMetricDeltaDescription] * {
+    white-space: normal; overflow: visible;
+}
+</style>"""
 MIN_REFRESH_SECONDS = 1
 MAX_REFRESH_SECONDS = 60
+CURVE_SECONDS = 5.0  # least time between two drawings of the curves; the figures follow at every refresh
+MACHINE_SECONDS = 10.0  # the same while the run is silent: only the load of the machine moves
 PRESELECTED_RUNS = 5
-MAX_COMPARED_RUNS = 32
+MAX_COMPARED_RUNS = 100
+COMPARED: Final = "runs"
 DEMO_DIRECTORY: Final = "monitor-demo"
+JUDGING_SECONDS = 2.0  # of a comparison, before what is there already is drawn
 
 
 @dataclass(frozen=True, slots=True)
-class ChartView:
-    """How the reader wants to see curves: axis, smoothing weight, logarithmic values, time zone."""
+class SeriesChoice:
+    """Which series of a run the reader wants to see.
 
-    axis: Axis
-    smoothing: float
-    log_y: bool
-    zone: tzinfo
+    Args:
+        tags: In the order to draw them.
+        together: True to draw those of a page in one chart.
+        note: What is to be said about the search; "" for nothing.
+    """
+
+    tags: tuple[str, ...]
+    together: bool
+    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +100,28 @@ class LiveView:
     Args:
         run: Name of the run; None to follow the newest one.
         refresh_seconds: Time between two looks; None while paused.
-        chart: How curves are drawn.
-        drawn: Name of the run and number of its series when the whole page was drawn.
+        status: The run as the whole page was drawn from it.
+        read_at: When that was handed out, seconds UTC.
+        is_busy: True where nearly every look finds something new: then the figures are drawn at each of them, and
+            the curves at their own pace. Else a look sends a few lines, and something new draws the whole page.
     """
 
     run: str | None
     refresh_seconds: float | None
-    chart: ChartView
-    drawn: tuple[str, int]
+    status: RunStatus
+    read_at: float
+    is_busy: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Where the moving parts of the live page stand, from top to bottom."""
+
+    figures: DeltaGenerator
+    findings: DeltaGenerator
+    curves: DeltaGenerator
+    machine: DeltaGenerator
+    tables: DeltaGenerator
 
 
 # --- the frame -----------------------------------------------------------------------------------------------------
@@ -87,6 +130,7 @@ class LiveView:
 def open_page(title: str) -> None:
     """Begin a page: its title in the browser and the links to the other pages."""
     st.set_page_config(page_title=f"{title} · Training monitor", page_icon=str(ICON), layout="wide")
+    st.html(STYLE)
     with st.container(horizontal=True, gap="small", key="pages"):
         for path, label, icon in PAGES:
             st.page_link(path, label=label, icon=icon, disabled=label == title)
@@ -180,6 +224,30 @@ def read_all(watch: LogWatch, names: Sequence[str]) -> list[RunStatus]:
     return statuses
 
 
+def read_to_compare(watch: LogWatch, names: Sequence[str]) -> list[RunStatus]:
+    """Return the statuses of some runs as `read_all` does, but judge new ones for a moment only.
+
+    The health of those left over is open, and `judge_the_rest` sees to it once the comparison stands.
+    """
+    statuses = []
+    until = time.monotonic() + JUDGING_SECONDS
+    for number, name in enumerate(names, 1):
+        with reporting_errors(), st.spinner(f"Reading run {number} of {len(names)}: {code_span(name)}"):
+            statuses.append(watch.status(name, time.time(), begin_judging=time.monotonic() < until))
+    return statuses
+
+
+def judge_the_rest(watch: LogWatch, statuses: Sequence[RunStatus]) -> None:
+    """Judge the health of the runs that were not, and draw the page anew where that told something."""
+    rest = [status.run.name for status in statuses if not is_judged(status)]
+    judged = []
+    for number, name in enumerate(rest, 1):
+        with reporting_errors(), st.spinner(f"Judging the health of run {number} of {len(rest)}: {code_span(name)}"):
+            judged.append(watch.status(name, time.time()))
+    if any(map(is_judged, judged)):
+        st.rerun()
+
+
 def run_styles(watch: LogWatch) -> dict[str, Style]:
     """Return colour and dash of every run, the same on all pages."""
     return cache.style_book(watch.directories).styles([run.name for run in find_runs(watch).runs])
@@ -194,7 +262,7 @@ def run_style(watch: LogWatch, status: RunStatus) -> Style:
 
 
 def pick_live_view(watch: LogWatch, runs: RunList) -> LiveView:
-    """Draw the header of the live page and return what the reader chose.
+    """Draw the header of the live page and return what the reader chose, with the run as it is now.
 
     Raises:
         RunNotFound: The run is gone.
@@ -206,22 +274,50 @@ def pick_live_view(watch: LogWatch, runs: RunList) -> LiveView:
         paused = st.toggle(
             "Pause", key="pause", bind="query-params", help="Stops the refresh; the page stays as it is."
         )
-        with st.popover("Charts", icon=":material/tune:"):
-            chart = pick_chart_view()
-    return LiveView(run, None if paused else seconds, chart, _identity(read_status(watch, run)))
+    status = read_status(watch, run)
+    pace = None if paused else seconds
+    return LiveView(run, pace, status, time.time(), is_busy(status, pace))
 
 
-def redraw_when_changed(view: LiveView, status: RunStatus) -> None:
-    """Draw the whole page anew once it follows another run, or the run has got series it did not have.
+def look_again(watch: LogWatch, view: LiveView) -> RunStatus:
+    """Return the run that the page follows as it is now; has what is drawn changed, the whole page is drawn anew.
 
-    Refreshes reach the live parts only; the pickers and folds below them belong to the run that was there first.
+    Raises:
+        RunNotFound: The run is gone.
+        NotReadable: Its directory may not be read.
     """
-    if _identity(status) != view.drawn:
+    status = newest_status(watch, view)
+    compared = what_is_framed if view.is_busy else what_is_shown
+    if compared(status) != compared(view.status) or is_busy(status, view.refresh_seconds) != view.is_busy:
         st.rerun()
+    return status
 
 
-def _identity(status: RunStatus) -> tuple[str, int]:
-    return status.run.name, len(status.scalars.series)
+def newest_status(watch: LogWatch, view: LiveView) -> RunStatus:
+    """Return the run that the page follows as it is now, or as it was when the page was drawn a moment ago.
+
+    Raises:
+        RunNotFound: The run is gone.
+        NotReadable: Its directory may not be read.
+    """
+    if view.refresh_seconds is None or time.time() - view.read_at < view.refresh_seconds / 2:
+        return view.status
+    return read_status(watch, view.run)
+
+
+def curve_pace(view: LiveView) -> float | None:
+    """Return the seconds between two drawings of the curves; None while paused."""
+    if view.refresh_seconds is None:
+        return None
+    return max(view.refresh_seconds, CURVE_SECONDS if view.is_busy else MACHINE_SECONDS)
+
+
+def lay_out_run() -> tuple[Places, ChartView]:
+    """Draw the controls of the curves between the places of the moving parts, and return both."""
+    figures, findings = st.container(), st.container()
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="chart-controls"):
+        view = pick_chart_view()
+    return Places(figures, findings, st.container(), st.container(), st.container()), view
 
 
 def pick_run(runs: RunList, *, follow: bool = False) -> str | None:
@@ -249,12 +345,12 @@ def pick_run(runs: RunList, *, follow: bool = False) -> str | None:
     return None if chosen == NEWEST else chosen
 
 
-def _say_unknown(key: str, known: Sequence[str]) -> None:
+def _say_unknown(key: str, known: Sequence[str], instead: str = "the newest run is shown instead") -> None:
     # The widget falls back to its default without a word; the reader of a shared link has to know.
     for asked in st.query_params.get_all(key):
         if asked and asked not in known:
             st.warning(
-                f"There is no run {code_span(asked)} below the log directory; the newest run is shown instead.",
+                f"There is no run {code_span(asked)} below the log directory; {instead}.",
                 icon=":material/search_off:",
             )
 
@@ -276,15 +372,7 @@ def _pick_refresh(watch: LogWatch) -> float:
 
 
 def pick_chart_view() -> ChartView:
-    """Draw the controls of the curves and return what the reader chose."""
-    axis = st.selectbox(
-        "Horizontal axis",
-        list(AXES),
-        format_func=lambda name: AXES[name],
-        key="axis",
-        bind="query-params",
-        persist_state="session",
-    )
+    """Draw the controls of the curves, one below the other or side by side, and return what the reader chose."""
     smoothing = st.slider(
         "Smoothing",
         0.0,
@@ -294,11 +382,31 @@ def pick_chart_view() -> ChartView:
         key="smoothing",
         bind="query-params",
         persist_state="session",
+        width=220,
         help="Weight of the exponential mean, corrected for its start as in TensorBoard. 0 shows the values as logged.",
     )
-    log_y = st.toggle("Logarithmic values", key="log", bind="query-params", persist_state="session")
-    st.caption("On a chart: Ctrl and the wheel zoom, dragging moves, a double click shows everything again.")
-    return ChartView(axis, smoothing, log_y, time_zone())
+    axis = st.selectbox(
+        "Horizontal axis",
+        list(AXES),
+        format_func=lambda name: AXES[name],
+        key="axis",
+        bind="query-params",
+        persist_state="session",
+        width=300,
+        help="On a chart, Ctrl and the wheel zoom, dragging moves, and a double click shows everything again.",
+    )
+    log_y = _pick_switch("Log values", "log", "A logarithmic vertical axis. Values at or below 0 have no place on it.")
+    log_x = _pick_switch("Log axis", "logx", "A logarithmic horizontal axis; without effect on the time of day.")
+    clip = _pick_switch(
+        "Cut outliers",
+        "clip",
+        "The vertical axis ends where almost all values do. The caption says how many points lie beyond.",
+    )
+    return ChartView(axis, smoothing, log_y, time_zone(), log_x, clip)
+
+
+def _pick_switch(label: str, key: str, help_text: str) -> bool:
+    return st.toggle(label, key=key, bind="query-params", persist_state="session", help=help_text)
 
 
 def zoom_of(key: str) -> tuple[float, float] | None:
@@ -309,23 +417,47 @@ def zoom_of(key: str) -> tuple[float, float] | None:
     return float(min(limits)), float(max(limits))
 
 
+def show_finding(finding: str | None) -> None:
+    """Remember in the address which finding is shown on a chart, None for none; for the callback of a button."""
+    if finding is None:
+        st.query_params.pop("finding", None)
+    else:
+        st.query_params["finding"] = finding
+
+
+def shown_finding() -> str | None:
+    """Return the id of the finding to show on a chart, None for none."""
+    return st.query_params.get("finding")
+
+
+def is_dark() -> bool:
+    """Return whether the reader's page is dark."""
+    return bool(st.context.theme.type == "dark")
+
+
 def pick_runs(runs: RunList) -> list[str]:
-    """Draw the picker of the runs to compare, the newest few chosen at first; returns names, newest first."""
-    return _pick_several(runs, "runs", PRESELECTED_RUNS)
+    """Draw the picker of the runs to compare, the newest few chosen at first; returns names, newest first.
+
+    The first choice is put into the address too: the newest runs of tomorrow are others.
+    """
+    if COMPARED not in st.session_state and COMPARED not in st.query_params:
+        newest = [run.name for run in runs.runs[:PRESELECTED_RUNS]]
+        st.session_state[COMPARED] = st.query_params[COMPARED] = newest
+    return _pick_several(runs, COMPARED, 0, "it is left out")
 
 
 def pick_report_runs(runs: RunList) -> list[str]:
     """Draw the picker of the runs to report on, the newest chosen at first; returns names, newest first."""
-    return _pick_several(runs, "report", 1)
+    return _pick_several(runs, "report", 1, "the newest run is shown instead")
 
 
-def _pick_several(runs: RunList, key: str, preselected: int) -> list[str]:
+def _pick_several(runs: RunList, key: str, preselected: int, instead: str) -> list[str]:
     names = [run.name for run in runs.runs]
-    _say_unknown(key, names)
+    _say_unknown(key, names, instead)
     chosen = st.multiselect(
         "Runs",
         names,
-        default=names[:preselected],
+        default=names[:preselected] or None,
         max_selections=MAX_COMPARED_RUNS,
         select_all=False,
         key=key,
@@ -337,37 +469,84 @@ def _pick_several(runs: RunList, key: str, preselected: int) -> list[str]:
     return [name for name in names if name in set(chosen)]
 
 
-def pick_tag(tags: Sequence[str], usual: str) -> str:
-    """Draw the picker of the metric that runs are compared by."""
-    return st.selectbox(
-        "Metric",
-        tags,
-        index=tags.index(usual),
-        key="tag",
+def pick_filter() -> str:
+    """Draw the search in the list of all runs and return what is searched for."""
+    return st.text_input(
+        "Search",
+        key="filter",
         bind="query-params",
-        help="The series of the chosen runs; those that most of them have come first.",
+        placeholder="text or regular expression",
+        width=320,
+        help="Runs whose names contain the text, whatever its case, or match it as a regular expression.",
     )
 
 
-def pick_by() -> Literal["best", "last"]:
-    """Draw the choice between ranking by the best value and by the last one."""
-    chosen: Literal["best", "last"] = st.radio(
-        "Rank by", ["best", "last"], horizontal=True, key="by", bind="query-params"
-    )
-    return chosen
+def mark_rows(key: str, names: Sequence[str], chosen: Sequence[str]) -> None:
+    """Have a table of runs show which of them are chosen, wherever they were chosen.
+
+    Args:
+        key: Of the table, which is drawn afterwards.
+        names: The run of each row.
+        chosen: Names of the runs chosen.
+    """
+    wanted = [row for row, name in enumerate(names) if name in set(chosen)]
+    if sorted(_marked_rows(key)) != wanted:
+        st.session_state[key] = {"selection": {"rows": wanted, "columns": [], "cells": []}}
 
 
-def pick_tags(tags: Sequence[str]) -> list[str]:
-    """Draw the picker of further series to look at side by side."""
-    return st.multiselect(
-        "Series to draw",
-        tags,
-        key="tags",
-        bind="query-params",
-        placeholder="Choose series",
-        max_selections=12,
-        select_all=False,
-    )
+def take_rows(key: str, names: Sequence[str]) -> None:
+    """Choose the runs whose rows are marked; what the table does not list stays chosen. For the callback of a table."""
+    listed = set(names)
+    kept = [name for name in st.session_state.get(COMPARED, []) if name not in listed]
+    marked = [names[row] for row in sorted(_marked_rows(key)) if row < len(names)]
+    st.session_state[COMPARED] = [*kept, *marked][:MAX_COMPARED_RUNS]
+
+
+def _marked_rows(key: str) -> list[int]:
+    rows: list[int] = st.session_state.get(key, {}).get("selection", {}).get("rows", [])
+    return rows
+
+
+def pick_series(tags: Sequence[str]) -> SeriesChoice:
+    """Draw the search over all series and the choice of several; returns which of them to draw."""
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small", key="series-search"):
+        wanted = st.text_input(
+            "Search",
+            key="find",
+            bind="query-params",
+            placeholder="text or regular expression",
+            width=260,
+            help="Series whose names contain the text, whatever its case, or match it as a regular expression.",
+        )
+        group = st.selectbox(
+            "Group",
+            [EVERY_GROUP, *groups_of(tags)],
+            key="group",
+            bind="query-params",
+            width=220,
+            help="Series whose names begin with the same word before the first slash.",
+        )
+        chosen = st.multiselect(
+            "Only these",
+            tags,
+            key="tags",
+            bind="query-params",
+            placeholder="Choose series",
+            select_all=False,
+            width=420,
+            help="Type to search. While some are chosen, only they are drawn.",
+        )
+        together = st.toggle(
+            "In one chart", key="together", bind="query-params", help="Draws the series of a page on one pair of axes."
+        )
+    found = find_tags(tags, wanted, None if group == EVERY_GROUP else group)
+    return SeriesChoice(tuple(chosen) or found.tags, together, "" if chosen else found.note)
+
+
+def pick_page(count: int, per_page: int, key: str) -> int:
+    """Draw the choice of a page where there is more than one; returns its number from 0."""
+    pages = -(-count // per_page)
+    return st.pagination(pages, key=key, bind="query-params") - 1 if pages > 1 else 0
 
 
 def pick_roles(tags: Sequence[str]) -> None:
@@ -383,6 +562,11 @@ def pick_roles(tags: Sequence[str]) -> None:
             )
 
 
+def has_chosen_roles() -> bool:
+    """Return whether the address names a series for a role, or the reader has chosen one."""
+    return bool(_chosen_roles()) or any(_role_key(role) in st.query_params for role in Role)
+
+
 def _chosen_roles() -> dict[str, str]:
     chosen = {role.value: st.session_state.get(_role_key(role), AUTOMATIC) for role in Role}
     return {role: tag for role, tag in chosen.items() if tag != AUTOMATIC}
@@ -390,21 +574,6 @@ def _chosen_roles() -> dict[str, str]:
 
 def _role_key(role: Role) -> str:
     return f"role_{role.value}"
-
-
-def offer_download(report: str, names: Sequence[str]) -> None:
-    """Draw the button that saves a report to the reader's own machine."""
-    name = file_name(names[0]) if len(names) == 1 else f"comparison-of-{len(names)}-runs"
-    st.download_button(
-        "Download Markdown",
-        data=lambda: report.encode(),
-        file_name=f"{name}.md",
-        mime="text/markdown",
-        on_click="ignore",
-        type="primary",
-        icon=":material/download:",
-        key="download",
-    )
 
 
 # --- the demo ------------------------------------------------------------------------------------------------------

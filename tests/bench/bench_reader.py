@@ -344,12 +344,15 @@ def live(bench: Bench) -> None:
 def many_runs(bench: Bench) -> None:
     sizes, directory = bench.sizes, bench.directory / "many"
     write_runs(directory, sizes.runs, sizes.steps_per_run)
-    found = bench.in_turn(["many_ours", "many_ours_threads"], directory, min(sizes.rounds, 3), pinned=False)
+    found = bench.in_turn(
+        ["many_ours", "many_whole", "many_whole_threads"], directory, min(sizes.rounds, 3), pinned=False
+    )
     found |= bench.in_turn(["many_server", "many_multiplexer"], directory, 1, pinned=False)
     reference = found["many_ours"]
     names = {
-        "many_ours": "this reader, one thread",
-        "many_ours_threads": f"this reader, {os.cpu_count()} threads",
+        "many_ours": "this reader: the list of the comparison page",
+        "many_whole": "this reader, everything read whole, one thread",
+        "many_whole_threads": f"this reader, everything read whole, {os.cpu_count()} threads",
         "many_server": "TensorBoard data server, load only",
         "many_multiplexer": "TensorBoard `EventMultiplexer`",
     }

@@ -292,8 +292,22 @@ def _median_seconds(work: Callable[[], object], times: int) -> float:
 # --- many runs -----------------------------------------------------------------------------------------------------
 
 
-def many_ours(workers: int) -> Loader:
-    """List all runs: newest event, state, last value of every series."""
+def many_ours() -> Loader:
+    """List all runs as the comparison page does: newest event, state, last value of every series."""
+    from monitor.watch import LogWatch
+
+    held: list[LogWatch] = []  # as a page holds it, so that memory can be compared
+
+    def load(directory: str) -> Loaded:
+        watch = LogWatch([Path(directory)])
+        held.append(watch)
+        return Loaded(sum(len(glance.last) for glance in watch.overview(time.time())))
+
+    return load
+
+
+def many_whole(workers: int) -> Loader:
+    """List the same with every run read whole."""
     from monitor import RunReader
     from monitor.analysis.progress import progress_of, state_of
     from monitor.analysis.roles import choose_roles
@@ -340,8 +354,9 @@ def multiplexer() -> Loader:
 
 
 MANY = {
-    "many_ours": lambda: many_ours(1),
-    "many_ours_threads": lambda: many_ours(os.cpu_count() or 1),
+    "many_ours": many_ours,
+    "many_whole": lambda: many_whole(1),
+    "many_whole_threads": lambda: many_whole(os.cpu_count() or 1),
     "many_multiplexer": multiplexer,
     "many_server": server,
 }

@@ -138,7 +138,7 @@ def test_a_role_chosen_by_hand_is_used(log_directory: Path, open_page: OpenPage)
     write_scalars(
         log_directory / "a" / event_file_name(), rows("train/loss", [3.0, 2.0]) + rows("my/other", [9.0, 8.0])
     )
-    app = open_page()
+    app = open_page(roles="true")
     app.selectbox(key="role_loss").set_value("my/other").run()
     assert_no_fault(app)
     assert _metric(app, "Training loss").value == "8"

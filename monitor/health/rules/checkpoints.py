@@ -27,6 +27,9 @@ UNEVEN = 1.5
 
 LEAST_BEST_EVALUATIONS = 5
 
+LOST = ("non_finite", "divergence", "rising")
+"""Findings after which one goes back to a checkpoint; a slow run, or one that learns nothing, needs none."""
+
 SETTLED_SECONDS = 600.0
 """A file that was changed later than this ago may still be being written."""
 LEAST_ALIKE = 4
@@ -94,9 +97,9 @@ def _evaluations(scene: Scene) -> Sequence[Track]:
 
 
 def _trouble_time(scene: Scene) -> float | None:
-    """Return since when the loss is in serious trouble, None where it is not; asks the rules replayed before."""
-    tag = scene.judged.tag if scene.judged is not None else None
-    grave = [episode for episode in scene.episodes if episode.tag == tag and tag is not None and _is_grave(episode)]
+    """Return since when what was learned is being lost, None where it is not; asks the rules replayed before."""
+    tags = {track.tag for track in present(scene.loss, scene.judged)}
+    grave = [one for one in scene.episodes if one.kind in LOST and one.tag in tags and _is_grave(one)]
     times = (next(change.time for change in one.changes if _rank(change.severity) >= _rank("error")) for one in grave)
     return min(times, default=None)
 

@@ -20,15 +20,20 @@ RISE_PROGRESS = 0.02
 TREND_Z = 1.28
 """Mann–Kendall z since the best validation: one-sided p of 10 %; the rise itself is tested against the noise."""
 
-FEW_EVALUATIONS = 4
-"""Evaluations that add their share to the noise: half of it at eight of them, a tenth at forty."""
-
 SCORE_TREND_Z = 2.33
 """The same for task metrics, which move in coarse steps on small samples: one-sided p of 1 %."""
 
-SCORE_PROGRESS = 8.0
-"""A task metric can only be lost once it was learned: it has improved by this many deviations of its noise, and its
-best is none of the first `LEAST` evaluations, where the initialisation decides."""
+MANY_AFTER = 8
+CLEAR_TREND_Z = 3.0
+"""The same once so many evaluations came after the best one: p of 0.1 %. Among many, a lucky best and three high ones
+in a row come about by noise alone; a validation that gets worse has a trend by then."""
+
+FEW_EVALUATIONS = 4
+"""Evaluations that add their share to the noise: half of it at eight of them, a tenth at forty."""
+
+CLEAR = 8.0
+"""Deviations of its noise from which on a validation has clearly improved, or become worse. A task metric can only be
+lost once it was learned, and its best is none of the first `LEAST` evaluations, where the initialisation decides."""
 
 METRIC_HOLDS = -2.0
 """A task metric has not suffered while it is at most this many deviations worse."""
@@ -64,14 +69,16 @@ def _read(scene: Scene, track: Track, count: int) -> Reading:
     if rise < needed or scheduled or scene.was_open(("non_finite", "divergence", "rising"), now.time):
         return HOLD
     is_score = track in scene.scores
-    if mann_kendall_z(_thinned(values[best:])) <= (SCORE_TREND_Z if is_score else TREND_Z):
+    clear = CLEAR_TREND_Z if after >= MANY_AFTER else SCORE_TREND_Z if is_score else TREND_Z
+    if mann_kendall_z(_thinned(values[best:])) <= clear:
         return HOLD
-    if is_score and (best < LEAST or progress < SCORE_PROGRESS * noise):
+    if is_score and (best < LEAST or progress < CLEAR * noise):
         return HOLD
     train = _training_levels(scene, onset.time, now.time)
     if train is None or train[1] > train[0] - FALLING_SHARE * train[2]:
         return HOLD
-    severity = _severity(scene, track, onset, now, rise, progress, float(values[best]), after)
+    large = rise >= 0.25 * float(values[best]) > 0 or rise >= max(0.3 * progress, CLEAR * noise) > 0
+    severity = _severity(scene, track, onset, now, large, after)
     facts = {
         "points": float(after),
         "train_then": train[0],
@@ -132,11 +139,8 @@ def _training_levels(scene: Scene, then: float, now: float) -> tuple[float, floa
     return first, last, max(median(loss.value[:3]) - last, 0.0)
 
 
-def _severity(
-    scene: Scene, track: Track, onset: Place, now: Place, rise: float, progress: float, best: float, after: int
-) -> Severity:
+def _severity(scene: Scene, track: Track, onset: Place, now: Place, large: bool, after: int) -> Severity:
     """Return how bad it is; a validation loss that rises while the task metric does not suffer is over-confidence."""
-    large = rise >= 0.25 * best > 0 or rise >= 0.3 * progress > 0
     if track in scene.validations and scene.scores:
         changes = [_change(score, onset.time, now.time) for score in scene.scores]
         if max(changes) > 1:

@@ -137,12 +137,21 @@ def _numbers(figures: Sequence[float | None]) -> Floats:
 
 
 def _samples(scene: Scene) -> tuple[Sample, ...]:
-    """Return the readings that count: of a running run, after the first two minutes since its start or restart."""
+    """Return the readings that count: of a running run, after the first two minutes since its start or restart.
+
+    Where the clock was set back, those before count no more.
+    """
     clock, sessions = scene.clock, scene.evidence.sessions
     if scene.evidence.state.state != "running" or clock is None:
         return ()
     start = max([float(clock.arrival[0]), *(session.wall_time for session in sessions[1:])])
-    return _since(scene.evidence.samples, start + WARM_UP_SECONDS)
+    return _since(_in_order(scene.evidence.samples), start + WARM_UP_SECONDS)
+
+
+def _in_order(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+    """Return the newest readings whose times never run backwards."""
+    backwards = np.flatnonzero(np.diff([sample.wall_time for sample in samples]) < 0)
+    return samples[int(backwards[-1]) + 1 :] if len(backwards) else samples
 
 
 def _since(samples: tuple[Sample, ...], time: float) -> tuple[Sample, ...]:

@@ -4,6 +4,7 @@ The screen compares every point with the points before it alone. Its thresholds 
 points at once, so a million points cost a fraction of a second and a continued screen sees the same as a new one.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -14,7 +15,7 @@ from monitor.growing import GrowingArray
 from monitor.health.episodes import Change, Episode
 from monitor.health.rules.rule import Rule, Text, covered, present
 from monitor.health.scene import Scene
-from monitor.health.stats import MAD_TO_SIGMA, row_medians
+from monitor.health.stats import MAD_TO_SIGMA, median, robust_sigma, row_medians
 from monitor.health.track import Track
 from monitor.schema import Floats, Severity
 from monitor.settings import HealthSettings
@@ -45,9 +46,13 @@ BACK_SHARE, BACK_PROGRESS, BACK_LEVEL = 0.1, 0.25, 0.1
 """A spike is over within a tenth of its height, unless that is more than a quarter of the progress and a tenth of the
 level: a loss that falls from a peak to a level of its own has not come back."""
 
-TOWERING, TOWERING_LEVEL = 8.0, 2.0
+TOWERING, TOWERING_LEVEL = 4.0, 2.0
 """One or two points this many times as high as what stands out there, twice the level and all of the progress above the
-baseline, are worth a warning: no tail of the noise reaches so far."""
+baseline, are worth a warning where the gradient stood out too; without that, the noise has heavy tails."""
+
+GRADIENT_SIGMAS = 6.0
+GRADIENT_POINTS = 3
+"""The gradient stands out near a spike when its logarithm is by so many deviations above that of the points before."""
 
 Marks = npt.NDArray[np.intp]
 
@@ -327,7 +332,9 @@ class SpikeReplay:
     def _recover(self, scene: Scene, track: Track, onset: _Onset, back: int) -> None:
         place = scene.place(track, back)
         if self.spike is None:
-            self.spike = self._add(scene, track, onset, "spike", back, _severity(scene, _brief(track, onset, back)))
+            self.spike = self._add(
+                scene, track, onset, "spike", back, _severity(scene, _brief(scene, track, onset, back))
+            )
         self.spike.value = onset.peak(track, back)
         self.spike.facts = {"points": float(back - onset.position)}
         self.spike.close(place)
@@ -377,17 +384,33 @@ def _is_relevant(health: HealthSettings, track: Track, onset: _Onset) -> bool:
     return height >= max(share / 2 * track.progress_at(onset.position), 1.5 * health.spike_noise * onset.sigma)
 
 
-def _brief(track: Track, onset: _Onset, back: int) -> Severity:
+def _brief(scene: Scene, track: Track, onset: _Onset, back: int) -> Severity:
     """Return how bad a rise is that never was three points in a row.
 
-    One bad batch, lower than half of the progress and than twice the level, is a word only; a tower is a warning.
+    One bad batch, lower than half of the progress and than twice the level, is a word only; a tower that the gradient
+    shows as well is a warning.
     """
     height, progress = onset.peak(track, back) - onset.baseline, track.progress_at(onset.position)
-    tall = not track.is_positive(onset.position) or height >= TOWERING_LEVEL * onset.baseline
-    if tall and height >= max(TOWERING * onset.least, progress):
+    level = onset.baseline if track.is_positive(onset.position) else None
+    low = level is None or height < TOWERING_LEVEL * level
+    towers = height >= max(TOWERING * onset.least, progress) and (level is None or not low)
+    if towers and _gradient_stands_out(scene, track, onset, back):
         return "warning"
-    low = not track.is_positive(onset.position) or not tall
     return "info" if back <= onset.certain and low and height < 0.5 * progress else "notice"
+
+
+def _gradient_stands_out(scene: Scene, track: Track, onset: _Onset, back: int) -> bool:
+    """Tell whether the norm of the gradient stood out near a spike that was over at position `back`."""
+    norm = scene.gradient_norm
+    if norm is None:
+        return False
+    first = norm.known_at(float(track.time[max(onset.position - GRADIENT_POINTS, 0)]))
+    end = norm.known_at(float(track.time[back]))
+    before, near = norm.value[max(first - WINDOW, 0) : first], norm.value[first:end]
+    if len(before) < STRETCH or not len(near) or before.min() <= 0:
+        return False
+    usual = np.log(before)
+    return math.log(max(near.max(), before.min())) - median(usual) > GRADIENT_SIGMAS * robust_sigma(usual)
 
 
 def _is_explained(scene: Scene, track: Track, onset: _Onset, decided: int) -> bool:

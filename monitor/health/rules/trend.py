@@ -22,6 +22,9 @@ STILL_DIVERGED, STILL_RISING, STILL_HIGHER = 0.7, 0.48, 0.5
 GRAVE_DIVERGENCE, GRAVE_RISE = 1.2, 0.4
 """Shares of the progress, for a rise of the level as well, whose loss is critical and an error."""
 
+LASTING_BLOCKS = 5
+"""Blocks behind the best one before a rise is more than a passing one."""
+
 FEW_BLOCKS = 40
 """Blocks below which their noise, estimated from so few, is taken for larger."""
 
@@ -122,12 +125,14 @@ def _matters(course: Course) -> bool:
     if course.progress >= 8 * course.noise:
         return True
     worse = course.current - course.start
-    return worse > 4 * course.noise and worse >= (0.3 if course.log else 0.1 * abs(course.best))
+    return worse > 6 * _cautious_noise(course) and worse >= (0.3 if course.log else 0.1 * abs(course.best))
 
 
 def _read_rising(scene: Scene, track: Track, course: Course) -> Reading:
     blocks_after = len(course.blocks) - 1 - course.best_block
-    if blocks_after < 5 or course.points_after_best < max(8, 0.12 * course.length) or course.rise <= 4 * course.noise:
+    if blocks_after < LASTING_BLOCKS or course.points_after_best < max(8, 0.12 * course.length):
+        return OFF
+    if course.rise <= 4 * course.noise:
         return OFF
     trend = mann_kendall_z(course.blocks[course.best_block :])
     best = scene.place(track, course.best_end - 1)
@@ -135,8 +140,8 @@ def _read_rising(scene: Scene, track: Track, course: Course) -> Reading:
         return HOLD
     health = scene.settings.health
     lost, level = health.rising_lost_percent / 100, health.rising_level_percent / 100
-    significant = course.rise > 6 * _cautious_noise(course) and trend > TREND_Z and _matters(course)
-    if not significant or not _is_worse(course, lost, level):
+    worse = course.rise > 6 * _cautious_noise(course) and _matters(course) and _is_worse(course, lost, level)
+    if not worse or not (trend > TREND_Z or _stays_up(scene, track, course)):
         return HOLD if _is_worse(course, _still_rising(health), STILL_HIGHER * level) else OFF
     grave = _is_worse(course, GRAVE_RISE, GRAVE_RISE) and scene.learning_rate is not None
     return Reading(
@@ -147,6 +152,17 @@ def _read_rising(scene: Scene, track: Track, course: Course) -> Reading:
         track.shown(course.level(course.best)),
         _facts(scene, track, course, trend),
     )
+
+
+def _stays_up(scene: Scene, track: Track, course: Course) -> bool:
+    """Tell whether the series came down from a spike to a level of its own, far above its best one."""
+    newest = course.blocks[-LASTING_BLOCKS:]
+    if course.lost < GRAVE_RISE or float(newest.min()) - course.best <= 6 * _cautious_noise(course):
+        return False
+    first = float(track.time[course.best_end - course.block_points])
+    now = float(track.time[course.points - 1])
+    since = [one for one in scene.episodes if one.kind == "spike" and one.tag == track.tag and one.onset.time >= first]
+    return any(one.at(now) is not None for one in since)
 
 
 def _still_rising(health: HealthSettings) -> float:
