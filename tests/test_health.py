@@ -469,6 +469,73 @@ def test_a_spike_is_known_within_three_points() -> None:
     assert (finding.detected_step or 0) - (finding.onset_step or 0) <= 3
 
 
+def spiked(height: np.ndarray, *, at: int = 86, count: int = 366, seed: int = 2) -> np.ndarray:
+    """A falling loss with noise that is, from one point on, higher by these multiples of its level."""
+    loss = decay(count, low=0.5) * np.exp(np.random.default_rng(seed).normal(0, 0.05, count))
+    loss[at : at + len(height)] *= 1 + height
+    return loss
+
+
+@pytest.mark.parametrize("points_up", [4, 7, 10, 18])
+def test_a_spike_that_comes_back_in_time_is_no_divergence_however_high(points_up: int) -> None:
+    health = judge(evidence_of(spiked(np.full(points_up, 4.0))))
+    assert [name.partition(":")[0] for name in alarms(health)] == ["spike"]
+    assert only(health, "spike").recovered_step is not None
+
+
+def test_a_spike_that_falls_slowly_from_its_peak_is_no_divergence() -> None:
+    health = judge(evidence_of(spiked(12 * np.exp(-np.arange(14) / 3))))
+    assert [name.partition(":")[0] for name in alarms(health)] == ["spike"]
+
+
+def test_a_loss_that_climbs_on_is_a_divergence_before_a_spike_would_have_had_to_recover() -> None:
+    climbing = np.minimum(np.arange(1, 281) / 4, 2.0) * 3
+    finding = only(judge(evidence_of(spiked(climbing))), "divergence")
+    assert (finding.severity, finding.open) == ("critical", True)
+    assert (finding.detected_step or 0) - 86 <= 0.05 * 366
+
+
+def test_a_jump_that_has_not_come_back_in_time_is_a_divergence() -> None:
+    health = judge(evidence_of(spiked(np.full(280, 6.0))))
+    shift, divergence = only(health, "level_shift"), only(health, "divergence")
+    assert shift.detected_step == 86 + 20
+    assert 0 <= (divergence.detected_step or 0) - 106 <= 4
+    assert shift.explained_by == divergence.id
+
+
+def test_a_loss_that_comes_down_from_a_peak_to_a_higher_level_has_not_recovered() -> None:
+    loss = spiked(np.concatenate(([30.0, 12.0], np.full(78, 1.5))), at=300, count=380)
+    assert only(judge(evidence_of(loss)), "level_shift").open
+
+
+def test_a_loss_that_stays_up_after_a_spike_while_the_noise_was_large_is_called_rising() -> None:
+    loss = np.concatenate((decay(60, high=0.17, low=0.03), [0.9, 0.36, 0.2, 0.15], np.full(56, 0.11)))
+    loss *= np.exp(np.random.default_rng(0).normal(0, 0.05, len(loss)))
+    finding = only(judge(evidence_of(loss)), "rising")
+    assert (finding.open, finding.onset_step) == (True, pytest.approx(60, abs=8))
+
+
+def test_a_second_spike_is_found_however_soon_it_comes_after_the_first() -> None:
+    loss = np.full(400, 3.0) * np.exp(np.random.default_rng(0).normal(0, 0.03, 400))
+    for first in (70, 110, 136):
+        loss[first : first + 5] *= 2.5
+    assert sorted(one.onset_step or 0 for one in of_kind(judge(evidence_of(loss)), "spike")) == [70, 110, 136]
+
+
+@pytest.mark.parametrize("gradient, severity", [(8.0, "warning"), (1.0, "notice")], ids=["seen", "not seen"])
+def test_one_point_far_above_all_is_a_warning_where_the_gradient_saw_it_too(gradient: float, severity: str) -> None:
+    norm = np.exp(np.random.default_rng(1).normal(0, 0.1, 366))
+    norm[200] *= gradient
+    finding = only(judge(evidence_of(spiked(np.array([8.0]), at=200), gradient_norm=norm)), "spike")
+    assert (finding.severity, finding.onset_step, finding.open) == (severity, 200, False)
+
+
+def test_few_points_of_a_loss_that_wanders_are_no_rise() -> None:
+    for seed in range(40):
+        health = judge(until(seeded(health_series_learning.wandering, seed), START + 60))
+        assert not of_kind(health, "rising") and not of_kind(health, "divergence"), f"seed {seed}"
+
+
 def test_outlier_batches_cost_nothing_at_the_end() -> None:
     health = judge(seeded(outlier_batches, 3))
     assert of_kind(health, "spike")
@@ -482,6 +549,12 @@ def test_a_rising_validation_loss_with_a_rising_metric_is_no_alarm() -> None:
     roles = replace(evidence.roles, scores=seeded(overfits_in_accuracy).roles.scores)
     health = judge(replace(evidence, series=series, roles=roles))
     assert only(health, "overfitting").severity == "info"
+
+
+def test_a_validation_that_is_flat_and_noisy_once_learned_is_not_overfitting() -> None:
+    for seed in range(20):
+        found = alarms(judge(seeded(health_series_optimiser.learned_before_the_second_evaluation, seed)))
+        assert not found, f"seed {seed}: {found}"
 
 
 def test_validation_that_rises_with_the_training_loss_is_not_overfitting() -> None:
@@ -566,6 +639,33 @@ def test_a_high_learning_rate_deducts_nothing_while_the_loss_it_spoils_does() ->
     assert {finding.kind for finding in health.findings} == {"rising", "lr_high"}
     assert [deduction.group for deduction in health.deductions] == ["stability"]
     assert "5.00e-03" in only(health, "rising").advice
+
+
+def restarted(later: np.ndarray) -> Evidence:
+    """A loss of 300 points, then a restart that went on like this."""
+    loss = points(np.concatenate((decay(300) * np.exp(np.random.default_rng(0).normal(0, 0.05, 300)), later)))
+    session = (loss.step >= 300).astype(np.int16)
+    sessions = (Session(0, "events.0", START, 0), Session(1, "events.1", START + 300, 300))
+    return evidence_of(replace(loss, session=session), sessions=sessions)
+
+
+def test_a_restart_that_lost_the_state_is_deducted_once() -> None:
+    health = judge(restarted(2.4 * np.exp(np.random.default_rng(1).normal(0, 0.02, 200))))
+    (lost,) = [one for one in of_kind(health, "restart") if one.severity == "error"]
+    later = [one for one in health.findings if one.open and SEVERITIES.index(one.severity) >= ALARM and one != lost]
+    assert later and all(one.explained_by is not None for one in later)
+    assert health.score == 62
+
+
+def test_a_restart_that_is_only_told_explains_nothing() -> None:
+    reward = np.concatenate((np.linspace(0, 100, 300), np.linspace(100, -80, 100), np.linspace(-80, 100, 200)))
+    logged = points(reward + np.random.default_rng(0).normal(0, 1, 600))
+    sessions = (Session(0, "events.0", START, 0), Session(1, "events.1", START + 350, 350))
+    later = (logged.step >= 350).astype(np.int16)
+    health = judge(
+        evidence_of(score=replace(logged, session=later), score_tag="rollout/ep_rew_mean", sessions=sessions)
+    )
+    assert only(health, "divergence").explained_by is None
 
 
 def test_efficiency_alone_leaves_a_run_normal() -> None:

@@ -10,7 +10,7 @@ import pytest
 from monitor.health import Assessor, Evidence, assess
 from monitor.schema import SEVERITIES, Checkpoint, Checkpoints, Finding, GpuSample, Health, Points, Progress, RunState
 from monitor.settings import HealthSettings, Settings
-from tests.health_series import START, Fault, decay, evidence_of
+from tests.health_series import START, Fault, decay, evidence_of, gpu
 from tests.health_series_machine import (
     FAR,
     GIGABYTE,
@@ -336,6 +336,32 @@ def test_readings_from_while_the_run_stood_still_do_not_count() -> None:
     assert not of_kind(health, "gpu_underused")
 
 
+@pytest.mark.parametrize("seconds_back", [10.0, 900.0, 86_400.0])
+def test_readings_from_before_the_clock_was_set_back_are_forgotten(seconds_back: float) -> None:
+    run = on_machine(np.random.default_rng(0), minutes=40.0)
+    half = len(run.samples) // 2
+    idle = tuple(replace(one, gpus=(gpu(utilization=10.0),)) for one in run.samples[:half])
+    used = tuple(
+        replace(one, gpus=(gpu(utilization=90.0),), wall_time=one.wall_time - seconds_back)
+        for one in run.samples[half:]
+    )
+    assert of_kind(judge(replace(run, samples=idle)), "gpu_underused")
+    assert not of_kind(judge(replace(run, samples=(*idle, *used))), "gpu_underused")
+
+
+def test_the_machine_is_judged_again_once_a_clock_that_was_set_back_has_caught_up() -> None:
+    run = on_machine(np.random.default_rng(0), minutes=60.0)
+    used = tuple(replace(one, gpus=(gpu(utilization=90.0),)) for one in run.samples[:600])
+    idle = tuple(
+        replace(one, gpus=(gpu(utilization=10.0),), wall_time=one.wall_time - 300) for one in run.samples[600:]
+    )
+    assessor = Assessor()
+    for end in (600, 650, 800, 1800):
+        seen = replace(run, samples=(*used, *idle)[:end])
+        health = assessor.assess(seen, SETTINGS, NOW).health
+    assert only(health, "gpu_underused").open
+
+
 # --- checkpoints ---------------------------------------------------------------------------------------------------
 
 
@@ -349,6 +375,13 @@ def test_no_checkpoint_beside_a_healthy_run_is_a_notice() -> None:
 
 def test_no_checkpoint_is_an_error_once_the_loss_is_in_trouble() -> None:
     assert missing(seeded(loses_itself_with_nothing_saved)) == [("checkpoint_missing::", "error")]
+
+
+def test_no_checkpoint_is_only_a_notice_where_nothing_was_learned_that_could_be_lost() -> None:
+    random = np.random.default_rng(0)
+    run = saving(random, Checkpoints(), loss=2.3 + random.normal(0, 0.01, 900))
+    assert only(judge(run), "stuck").severity == "error"
+    assert missing(run) == [("checkpoint_missing::", "notice")]
 
 
 def test_no_checkpoint_is_expected_before_a_tenth_of_the_plan() -> None:

@@ -24,7 +24,6 @@ from monitor.ui import cache, chart_panels, frame, tables
 from monitor.ui.comparison_pickers import HParams, Question, pick_more_tags
 from monitor.watch import LogWatch
 
-MOST_ASSOCIATIONS = 8  # told; the strongest
 BETTER_WORDS: Mapping[str | None, str] = {
     "min": "smaller is better",
     "max": "larger is better",

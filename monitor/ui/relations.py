@@ -47,7 +47,8 @@ def _draw_scatter(found: RunComparison) -> None:
         st.caption("Fewer than two runs have both this key and a finite result.")
         return
     scatter, points = drawn
-    st.vega_lite_chart({**cache.relation_spec(scatter), "datasets": {"points": points}}, key=f"scatter {key}")
+    with st.container(border=True, key="scatter"):
+        st.vega_lite_chart({**cache.relation_spec(scatter), "datasets": {"points": points}}, key=f"scatter of {key}")
 
 
 def _draw_parallel(found: RunComparison) -> None:
@@ -55,11 +56,12 @@ def _draw_parallel(found: RunComparison) -> None:
     if drawn is None:
         return
     parallel, datasets = drawn
-    st.caption(
-        "One line per configuration, through its settings to its result at the right; blue over grey to orange, from "
-        "the smallest result to the largest."
-    )
-    st.vega_lite_chart({**cache.relation_spec(parallel), "datasets": datasets}, key="parallel")
+    with st.container(border=True, key="parallel"):
+        st.caption(
+            "One line per configuration, through its settings to its result at the right; blue over grey to orange, "
+            "from the smallest result to the largest."
+        )
+        st.vega_lite_chart({**cache.relation_spec(parallel), "datasets": datasets}, key="parallel coordinates")
 
 
 def _keys(found: RunComparison) -> Sequence[str]:

@@ -130,7 +130,7 @@ def test_a_finding_is_shown_where_it_begins_and_put_away_again(seldom: Path, ser
 
 @pytest.mark.parametrize(
     ("name", "beginning"),
-    [("PNG, a picture", b"\x89PNG"), ("SVG, a picture to scale", b"<svg"), ("CSV, every point", b'"series"')],
+    [("PNG, a picture", b"\x89PNG"), ("SVG, a picture to scale", b"<svg"), ("CSV, every point", b"series,step,")],
 )
 def test_a_chart_is_saved(name: str, beginning: bytes, seldom: Path, serve: Serve, open_page: Open) -> None:
     watched = open_run(seldom, serve, open_page, "refresh=60")

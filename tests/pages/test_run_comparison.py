@@ -63,7 +63,7 @@ def test_all_runs_are_listed_with_where_they_stand(log_directory, open_page: Ope
     assert set(listed["state"]) == {"finished"}
     assert set(listed["step"]) == {39.0}
     assert listed["last"]["run_6"] == pytest.approx(0.6)
-    assert listed["best"].dropna().index.tolist() == ["run_1", "run_2"]
+    assert sorted(listed["best"].dropna().index) == ["run_1", "run_2"]
     assert len(listed["curve"]["run_1"]) == 20
 
 

@@ -57,7 +57,7 @@ def _read(scene: Scene, track: Track, count: int) -> Reading:
     after = count - 1 - best
     if after < AFTER_BEST:
         return OFF
-    recent = values[-max(8, count // 2) :]
+    recent = values[-max(20, count // 2) :]
     noise = _noise(recent)
     progress = max(median(values[:3]) - float(values[best]), 0.0)
     rise = median(values[-3:]) - smooth_best
