@@ -172,8 +172,8 @@ def _dash(layout: Layout) -> alt.StrokeDash:
 
 
 def _width(layout: Layout) -> alt.StrokeWidth:
-    scale = alt.Scale(domain=list(layout.labels), range=[style.width for style in layout.styles])
-    return alt.StrokeWidth("series", type="ordinal", scale=scale, legend=_legend(layout))
+    scale = alt.Scale(type="ordinal", domain=list(layout.labels), range=[style.width for style in layout.styles])
+    return alt.StrokeWidth("series", type="nominal", scale=scale, legend=_legend(layout))
 
 
 # --- lines ---------------------------------------------------------------------------------------------------------
@@ -185,10 +185,14 @@ def _opacity(chosen: alt.Parameter | None, full: float, dimmed: float) -> Any:  
     return alt.condition(chosen, alt.value(full), alt.value(dimmed))
 
 
-def _line_mark(layout: Layout, name: str, width: float) -> alt.Chart:
+def _line_mark(layout: Layout, name: str, width: float | None) -> alt.Chart:
     interpolate: Literal["step-after", "linear"] = "step-after" if layout.steps else "linear"
     chart = alt.Chart(_table(name)).mark_line(
-        clip=True, tooltip=None, strokeWidth=width, interpolate=interpolate, strokeJoin="round"
+        clip=True,
+        tooltip=None,
+        strokeWidth=alt.Undefined if width is None else width,
+        interpolate=interpolate,
+        strokeJoin="round",
     )
     drawn: alt.Chart = chart.encode(x=_x(layout), y=_y(layout), color=_color(layout), strokeDash=_dash(layout))
     return drawn
@@ -200,8 +204,11 @@ def _faint_lines(layout: Layout, chosen: alt.Parameter | None) -> alt.Chart:
 
 
 def _lines(layout: Layout, chosen: alt.Parameter | None, interactive: bool) -> alt.Chart:
-    chart = _line_mark(layout, "lines", LINE_WIDTH).encode(opacity=_opacity(chosen, 1.0, RAW_OPACITY))
-    if len({style.width for style in layout.styles}) > 1:
+    one_width = len({style.width for style in layout.styles}) == 1
+    # A width of the mark would win over those of the series.
+    mark = _line_mark(layout, "lines", LINE_WIDTH if one_width else None)
+    chart = mark.encode(opacity=_opacity(chosen, 1.0, RAW_OPACITY))
+    if not one_width:
         chart = chart.encode(strokeWidth=_width(layout))
     if interactive:
         # Ctrl (or a pinch) zooms: a bare wheel has to scroll the page even with the pointer over a chart.

@@ -1,7 +1,8 @@
 """Pictures of every page: ``python -m tests.screenshots DIR``.
 
 Makes demo runs and one that is training, starts a server and takes each page in light and dark, 1440 and 390 pixels
-wide, and the states without runs, with a damaged file, and of a sick run. Those of the README lie in .github/images.
+wide, and the states without runs, without scalars, with a damaged file, with hundreds of series, and of a sick run.
+Those of the README lie in .github/images.
 """
 
 import argparse
@@ -14,7 +15,9 @@ from urllib.parse import quote
 
 from playwright.sync_api import Browser, sync_playwright
 
+from monitor import RunWatch
 from monitor.demo import write_demo, write_live_demo
+from monitor.schema import Run
 from monitor.sources.runs import RunFinder
 from tests import builders
 from tests.browser.conftest import CHROMIUM_FLAGS, browser_path, settle, start_server
@@ -25,6 +28,12 @@ SECONDS_TO_DRAW = 4.0
 def train(directory: Path) -> None:
     """Train at a pace that gives a curve within the time the pictures take."""
     write_live_demo(directory, epochs=400, seconds_per_epoch=0.5)
+
+
+def finding_of(run: Run) -> str:
+    """Return the id of the first finding of a run that begins at a step."""
+    findings = RunWatch(run.path).refresh(time.time()).health.findings
+    return next(finding.id for finding in findings if finding.onset_step is not None)
 
 
 def take(browser: Browser, url: str, path: Path, *, width: int, dark: bool, whole: bool = True) -> None:
@@ -60,9 +69,13 @@ def main() -> None:
         write_demo(logs)
         runs = {run.name.split("/")[1]: run for run in RunFinder([logs]).find().runs}
         if not options.readme:
-            losses = builders.rows("train/loss", builders.healthy_loss(50))
+            healthy = builders.healthy_loss(50)
+            losses = builders.rows("train/loss", healthy)
             damaged = builders.write_scalars(logs / "damaged" / builders.event_file_name(), losses)
             builders.corrupt(damaged, 700)
+            builders.write_scalars(logs / "waiting" / builders.event_file_name(), [])
+            rows = [row for tag in range(300) for row in builders.rows(f"group{tag % 9}/metric_{tag}", healthy)]
+            builders.write_scalars(logs / "many" / builders.event_file_name(), rows)
         training = multiprocessing.Process(target=train, args=(logs,), daemon=True)
         training.start()
         time.sleep(25)
@@ -72,7 +85,10 @@ def main() -> None:
         pages = {
             "live": server.url,
             "sick": f"{server.url}/?run={quote(runs['nan'].name)}",
+            "finding": f"{server.url}/?run={quote(runs['nan'].name)}&finding={quote(finding_of(runs['nan']))}",
             "damaged": f"{server.url}/?run=damaged",
+            "waiting": f"{server.url}/?run=waiting",
+            "many": f"{server.url}/?run=many&metrics=true&find=metric_1%5B0-9%5D%24",
             "comparison": f"{server.url}/run_comparison",
             "report": f"{server.url}/report?report={quote(runs['overfitting'].name)}",
             "empty": nothing.url,

@@ -551,10 +551,10 @@ def test_a_rising_validation_loss_with_a_rising_metric_is_no_alarm() -> None:
     assert only(health, "overfitting").severity == "info"
 
 
-def test_a_validation_that_is_flat_and_noisy_once_learned_is_not_overfitting() -> None:
-    for seed in range(20):
-        found = alarms(judge(seeded(health_series_optimiser.learned_before_the_second_evaluation, seed)))
-        assert not found, f"seed {seed}: {found}"
+def test_a_validation_that_is_flat_and_noisy_once_learned_is_no_overfitting_error() -> None:
+    for seed in range(40):
+        health = judge(seeded(health_series_optimiser.learned_before_the_second_evaluation, seed))
+        assert "error" not in {one.severity for one in of_kind(health, "overfitting")}, f"seed {seed}"
 
 
 def test_validation_that_rises_with_the_training_loss_is_not_overfitting() -> None:

@@ -6,12 +6,14 @@ name on it, and a file full of such tags (most of those that trainers dump) is s
 names without copying it, and every loop below is bounded, so that no small file grows in memory.
 """
 
+import functools
 import json
 import os
 import re
 import stat
+import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -34,6 +36,7 @@ MAX_KEY_CHARACTERS = 200
 MAX_LIST_ITEMS = 100
 MAX_TEXT_CHARACTERS = 500
 UNREADABLE = "<unreadable>"
+_SETTLED_NS = 5 * 10**9
 
 # In the order in which they win inside one directory.
 STEMS = (
@@ -118,12 +121,25 @@ def _places(run: Path, boundary: Path) -> list[Path]:
     return places
 
 
-def _names_in(place: Path) -> list[str]:
+def _names_in(place: Path) -> Sequence[str]:
+    """Return the names in a directory, sorted; none where it cannot be listed."""
     try:
-        with os.scandir(place) as listing:
-            return sorted(entry.name for entry in listing)
+        modified_ns = place.stat().st_mtime_ns
+        # A directory that changed just now may change again within the clock's grain.
+        settled = time.time_ns() - modified_ns > _SETTLED_NS
+        return _settled_names(str(place), modified_ns) if settled else _listed_names(str(place))
     except OSError:  # gone or not allowed: the reader of the events says so where it matters
-        return []
+        return ()
+
+
+@functools.lru_cache(maxsize=64)  # a thousand runs ask for the directory above them
+def _settled_names(place: str, modified_ns: int) -> tuple[str, ...]:
+    return _listed_names(place)
+
+
+def _listed_names(place: str) -> tuple[str, ...]:
+    with os.scandir(place) as listing:
+        return tuple(sorted(entry.name for entry in listing))
 
 
 def _holds_steps(place: Path) -> bool:
@@ -154,7 +170,7 @@ def _rank(name: str) -> tuple[int, str]:
     return (STEMS.index(stem) if stem in STEMS else len(STEMS), name)
 
 
-def _newest_state(place: Path, names: list[str]) -> Iterator[Path]:
+def _newest_state(place: Path, names: Sequence[str]) -> Iterator[Path]:
     # Source: transformers' Trainer saves its state into each checkpoint, into the output directory only at the end.
     steps = {int(match[1]): name for name in names if (match := _STEP_DIRECTORY.match(name))}
     if steps:

@@ -64,7 +64,7 @@ STYLE: Final = """<style>
 }
 [data-testid=stMetric] div:has(> [data-testid=stMetricDeltaDescription]) { flex-wrap: wrap; row-gap: 0; }
 [data-testid=stMetricDeltaDescription], [data-testid=stMetricDeltaDescription] * {
-    white-space: normal; overflow: visible;
+    white-space: normal !important; overflow: visible !important;
 }
 </style>"""
 MIN_REFRESH_SECONDS = 1
@@ -74,6 +74,7 @@ MACHINE_SECONDS = 10.0  # the same while the run is silent: only the load of the
 PRESELECTED_RUNS = 5
 MAX_COMPARED_RUNS = 100
 COMPARED: Final = "runs"
+FINDING_KEY: Final = "finding"
 DEMO_DIRECTORY: Final = "monitor-demo"
 JUDGING_SECONDS = 2.0  # of a comparison, before what is there already is drawn
 
@@ -418,16 +419,21 @@ def zoom_of(key: str) -> tuple[float, float] | None:
 
 
 def show_finding(finding: str | None) -> None:
-    """Remember in the address which finding is shown on a chart, None for none; for the callback of a button."""
+    """Remember which finding is shown on a chart, None for none; for the callback of a button.
+
+    The address alone would not do: a refresh that the browser sent a moment before still carries the old one.
+    """
+    st.session_state[FINDING_KEY] = finding
     if finding is None:
-        st.query_params.pop("finding", None)
+        st.query_params.pop(FINDING_KEY, None)
     else:
-        st.query_params["finding"] = finding
+        st.query_params[FINDING_KEY] = finding
 
 
 def shown_finding() -> str | None:
-    """Return the id of the finding to show on a chart, None for none."""
-    return st.query_params.get("finding")
+    """Return the id of the finding to show on a chart, at first the one of the address; None for none."""
+    chosen: str | None = st.session_state.get(FINDING_KEY, st.query_params.get(FINDING_KEY))
+    return chosen
 
 
 def is_dark() -> bool:

@@ -80,7 +80,7 @@ CHART_WIDTH = 400
 NAME_CHARACTERS = 100
 LABEL_CHARACTERS = 18
 MOST_FINDINGS = 9
-MOST_OVER = 20
+MOST_LISTED = 20
 MOST_TEXTS = 20
 MOST_TEXT_CHARACTERS = 4_000
 NOT_CHECKED: Final = "What was not checked, and why. A check that cannot run neither helps nor hurts the score."
@@ -258,16 +258,31 @@ def _health_card(health: Health, progress: Progress) -> None:
 
 
 def draw_findings(status: RunStatus) -> None:
-    """Draw the open findings as cards, the worst first; below folds those that are over and what was not checked."""
-    health = status.health
-    still_open = sorted((item for item in health.findings if item.open), key=_urgency, reverse=True)
-    if still_open:
-        with st.grid(min(len(still_open), 3), min_column_width=FINDING_WIDTH, gap="small", key="findings"):
-            for finding in still_open[:MOST_FINDINGS]:
-                _finding_card(finding, status.progress)
-    if len(still_open) > MOST_FINDINGS:
-        st.caption(f"{len(still_open) - MOST_FINDINGS} more open findings are in the report of this run.")
-    _draw_over([item for item in health.findings if not item.open], status.progress)
+    """Draw the open findings as cards, the worst first; below folds what they explain, what is over, and the checks.
+
+    A finding that another open one explains has no card of its own: the first thing to do is in that of its cause.
+    """
+    findings = status.health.findings
+    still_open = sorted((item for item in findings if item.open), key=_urgency, reverse=True)
+    ids = {item.id for item in still_open}
+    causes = [item for item in still_open if item.explained_by not in ids]
+    if causes:
+        with st.grid(min(len(causes), 3), min_column_width=FINDING_WIDTH, gap="small", key="findings"):
+            for finding in causes[:MOST_FINDINGS]:
+                explained = sum(item.explained_by == finding.id for item in still_open)
+                _finding_card(finding, explained, status.progress)
+    rest = causes[MOST_FINDINGS:]
+    _draw_list("{count} more open findings", "One more open finding", rest, status.progress, "findings-rest")
+    explained_ones = [item for item in still_open if item.explained_by in ids]
+    _draw_list(
+        "{count} findings that others explain",
+        "One finding that another explains",
+        explained_ones,
+        status.progress,
+        "findings-explained",
+    )
+    over = [item for item in findings if not item.open]
+    _draw_list("{count} findings are over", "One finding is over", over, status.progress, "findings-over")
     _draw_checks(status)
 
 
@@ -275,16 +290,12 @@ def _urgency(finding: Finding) -> int:
     return SEVERITIES.index(finding.severity)
 
 
-def _finding_card(finding: Finding, progress: Progress) -> None:
-    icon, color = SEVERITY_BADGES[finding.severity]
-    where = f"in {_short(plain(finding.tag))}" if finding.tag else ""
-    # The advice for a consequence is that for its cause, which has a card of its own.
-    advice = finding.advice if finding.explained_by is None else "Another finding explains this one."
+def _finding_card(finding: Finding, explained: int, progress: Progress) -> None:
+    others = "" if not explained else f" It explains {'one other' if explained == 1 else f'{explained} others'}."
     parts = (
-        f":{color}-badge[{icon} {finding.severity}] **{finding_label(finding)}** {where} "
-        f":small[:gray[{since_text(finding, progress)}]]",
-        prose(finding.evidence),
-        f":small[:gray[{prose(advice)}]]",
+        f"{_finding_head(finding)} :small[:gray[{since_text(finding, progress)}]]",
+        f"{prose(finding.evidence)}{others}",
+        f":small[:gray[{prose(finding.advice)}]]",
     )
     with st.container(border=True, height="stretch", gap="xsmall"):
         st.markdown("\n\n".join(parts))
@@ -299,18 +310,25 @@ def _finding_card(finding: Finding, progress: Progress) -> None:
             )
 
 
-def _draw_over(over: Sequence[Finding], progress: Progress) -> None:
-    if not over:
+def _finding_head(finding: Finding) -> str:
+    icon, color = SEVERITY_BADGES[finding.severity]
+    where = f" in {_short(plain(finding.tag))}" if finding.tag else ""
+    return f":{color}-badge[{icon} {finding.severity}] **{finding_label(finding)}**{where}"
+
+
+def _draw_list(several: str, one: str, findings: Sequence[Finding], progress: Progress, key: str) -> None:
+    """Draw some findings, below a fold, a paragraph each; nothing without any."""
+    if not findings:
         return
-    title = "One finding is over" if len(over) == 1 else f"{len(over)} findings are over"
-    with st.expander(title, icon=":material/history:", key="findings-over"):
-        lines = [
-            f"- **{finding_label(item)}** {since_text(item, progress)}. {prose(item.evidence)}"
-            for item in over[:MOST_OVER]
-        ]
-        if len(over) > MOST_OVER:
-            lines.append(f"- And {len(over) - MOST_OVER} earlier ones.")
-        st.markdown("\n".join(lines))
+    title = one if len(findings) == 1 else several.format(count=len(findings))
+    shown = [
+        f"- {_finding_head(item)} {since_text(item, progress)}. {prose(item.evidence)}"
+        for item in findings[:MOST_LISTED]
+    ]
+    if len(findings) > MOST_LISTED:
+        shown.append(f"- And {len(findings) - MOST_LISTED} more.")
+    with st.expander(title, icon=":material/history:", key=key):
+        st.markdown("\n".join(shown))
 
 
 def _draw_checks(status: RunStatus) -> None:
