@@ -150,7 +150,7 @@ def draw_cards(status: RunStatus) -> None:
     # Rows of equal length where there is room for more than one.
     columns = count if count <= 6 else math.ceil(count / 2)
     with st.grid(columns, min_column_width=CARD_WIDTH, gap="small"):
-        _health_card(status.health, status.progress)
+        _health_card(status.health)
         _loss_card(status)
         _best_card(status)
         for word, metric in shown:
@@ -158,6 +158,8 @@ def draw_cards(status: RunStatus) -> None:
             _metric_card(f"{word} {label}", metric, status.progress)
         _learning_rate_card(status.learning_rate)
         _epoch_time_card(status)
+    if status.health.deductions:  # in a line of its own: a card would cut it
+        st.caption(f"Health: {prose(sum_text(status.health, status.progress.first_epoch_step))}.")
     if len(judged) > len(shown):
         st.caption(
             f"{len(judged) - len(shown)} more validation series and scores can be drawn below, under all series."
@@ -234,7 +236,7 @@ def _epoch_time_card(status: RunStatus) -> None:
     _card("Epoch time", format_duration(typical), note, "The typical time of the recent epochs.")
 
 
-def _health_card(health: Health, progress: Progress) -> None:
+def _health_card(health: Health) -> None:
     help_text = (
         "100 minus what the open findings take off: 90–100 excellent, 70–89 normal with small issues, "
         "50–69 clear problems, below 50 abnormal. A check that could not run neither helps nor hurts."
@@ -242,11 +244,11 @@ def _health_card(health: Health, progress: Progress) -> None:
     if health.score is None or health.band is None:
         _card("Health", UNKNOWN, "not enough data yet", help_text)
         return
-    provisional = ". Provisional: few points so far." if health.provisional else ""
+    taken = "" if health.deductions else "100, nothing deducted"
     _card(
         "Health",
         f"{health.score} / 100",
-        prose(sum_text(health, progress.first_epoch_step)) + provisional,
+        "provisional: few points so far" if health.provisional else taken,
         help_text,
         delta=BAND_WORDS[health.band],
         delta_color=BAND_BADGES[health.band],

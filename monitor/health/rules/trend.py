@@ -16,6 +16,9 @@ LEAST = 12
 TREND_Z = 2.6
 """Mann–Kendall z of a rise: one-sided p of 0.5 %."""
 
+CLEAR_Z, CLEAR_PROGRESS = 3.2, 20.0
+"""A trend with a p of 0.07 %, in a series that has improved by so many deviations, is a rise at less."""
+
 STILL_DIVERGED, STILL_RISING, STILL_HIGHER = 0.7, 0.48, 0.5
 """Shares of what opens a finding, of the progress twice and of the level, from which on it is kept."""
 
@@ -141,7 +144,8 @@ def _read_rising(scene: Scene, track: Track, course: Course) -> Reading:
     health = scene.settings.health
     lost, level = health.rising_lost_percent / 100, health.rising_level_percent / 100
     worse = course.rise > 6 * _cautious_noise(course) and _matters(course) and _is_worse(course, lost, level)
-    if not worse or not (trend > TREND_Z or _stays_up(scene, track, course)):
+    lasts = worse and (trend > TREND_Z or _stays_up(scene, track, course))
+    if not lasts and not (trend > CLEAR_Z and _is_clear(course, lost)):
         return HOLD if _is_worse(course, _still_rising(health), STILL_HIGHER * level) else OFF
     grave = _is_worse(course, GRAVE_RISE, GRAVE_RISE) and scene.learning_rate is not None
     return Reading(
@@ -152,6 +156,12 @@ def _read_rising(scene: Scene, track: Track, course: Course) -> Reading:
         track.shown(course.level(course.best)),
         _facts(scene, track, course, trend),
     )
+
+
+def _is_clear(course: Course, lost: float) -> bool:
+    """Tell whether a steady rise may be smaller: out of much progress, four fifths of the share of it that counts."""
+    much = course.progress >= CLEAR_PROGRESS * course.noise
+    return much and course.rise > 6 * course.noise and course.lost >= 0.8 * lost
 
 
 def _stays_up(scene: Scene, track: Track, course: Course) -> bool:
