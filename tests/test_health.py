@@ -530,6 +530,12 @@ def test_one_point_far_above_all_is_a_warning_where_the_gradient_saw_it_too(grad
     assert (finding.severity, finding.onset_step, finding.open) == (severity, 200, False)
 
 
+def test_a_steady_rise_of_a_short_run_is_found_before_it_has_lost_a_quarter_of_the_progress() -> None:
+    loss = 2.4 - 0.9 * np.minimum(np.arange(120) / 50, 1.0) + 0.22 * np.clip((np.arange(120) - 50) / 70, 0, 1)
+    found = alarms(judge(evidence_of(loss + np.random.default_rng(0).normal(0, 0.03, 120))))
+    assert [name.partition(":")[0] for name in found] == ["rising"]
+
+
 def test_few_points_of_a_loss_that_wanders_are_no_rise() -> None:
     for seed in range(40):
         health = judge(until(seeded(health_series_learning.wandering, seed), START + 60))

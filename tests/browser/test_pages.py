@@ -182,7 +182,7 @@ def test_without_runs_the_page_says_where_it_looked_and_the_demo_it_offers_appea
 
 
 def test_the_report_that_is_downloaded_is_the_one_previewed(demo: Path, serve: Serve, open_page: Open) -> None:
-    watched = open_page(f"{serve('--logdir', str(demo)).url}/report")
+    watched = open_page(f"{serve('--logdir', str(demo)).url}/report?format=Markdown")
     with watched.page.expect_download() as downloading:
         watched.page.get_by_role("button", name=re.compile("Download")).first.click()
     report = Path(downloading.value.path()).read_text(encoding="utf-8")
@@ -193,7 +193,7 @@ def test_the_report_that_is_downloaded_is_the_one_previewed(demo: Path, serve: S
 
 
 def test_tables_of_the_report_stay_within_its_frame_on_a_phone(demo: Path, serve: Serve, open_page: Open) -> None:
-    watched = open_page(f"{serve('--logdir', str(demo)).url}/report", width=390)
+    watched = open_page(f"{serve('--logdir', str(demo)).url}/report?format=Markdown", width=390)
     frame = watched.page.locator(".st-key-preview")
     expect(frame.locator("table").first).to_be_visible()
     box = frame.bounding_box()

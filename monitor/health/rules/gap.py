@@ -10,7 +10,7 @@ from monitor.health.episodes import HOLD, OFF, Episode, Reading
 from monitor.health.rules.rule import Rule, SeriesReplay, Text, covered
 from monitor.health.rules.several import Several
 from monitor.health.scene import Scene
-from monitor.health.stats import difference_sigma, mann_kendall_z, median
+from monitor.health.stats import difference_sigma, mann_kendall_z, median, theil_sen_slope
 from monitor.health.track import Track
 from monitor.schema import Floats
 from monitor.text import format_number, format_percent, plain
@@ -97,12 +97,23 @@ def _read_never(scene: Scene, track: Track, count: int) -> Reading:
     noise = min(difference_sigma(np.diff(values[-200:])), 0.1 * first)
     if level >= LEARNED * start or first - best >= 2 * FOLLOWED * first + 2 * noise:
         return OFF
-    improves = first - best >= FOLLOWED * first + 2 * noise or mann_kendall_z(_thinned(values)) < IMPROVING_Z
+    improves = first - best >= FOLLOWED * first + 2 * noise or _may_still_follow(values, noise, FOLLOWED * first)
     blind = POWER * noise > FOLLOWED * first * math.sqrt(count)
     if improves or blind or not _began_untrained(track, loss, start, first):
         return HOLD
     facts = {"first": first, "train_start": start, "train_now": level}
     return Reading("on", "warning", scene.place(track, 0), best, first, facts)
+
+
+def _may_still_follow(values: Floats, noise: float, least: float) -> bool:
+    """Tell whether a validation improves, by no less than so much over all its evaluations as far as one can tell.
+
+    Two standard errors of its slope are in its favour. Source: the variance 12 σ²/n³ of a least-squares slope.
+    """
+    thinned = _thinned(values)
+    gained = -theil_sen_slope(thinned) * (len(thinned) - 1)
+    error = noise * math.sqrt(12 / len(thinned))
+    return mann_kendall_z(thinned) < IMPROVING_Z and gained + 2 * error >= least
 
 
 def _thinned(values: Floats) -> Floats:

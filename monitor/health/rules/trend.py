@@ -16,8 +16,9 @@ LEAST = 12
 TREND_Z = 2.6
 """Mann–Kendall z of a rise: one-sided p of 0.5 %."""
 
-CLEAR_Z, CLEAR_PROGRESS = 3.2, 20.0
-"""A trend with a p of 0.07 %, in a series that has improved by so many deviations, is a rise at less."""
+CLEAR_Z, CLEAR_PROGRESS, CLEAR_SHARE = 3.2, 20.0, 0.8
+"""A trend with a p of 0.07 %, in a series that has improved by so many deviations, is a rise at that part of the share
+that is asked of others."""
 
 STILL_DIVERGED, STILL_RISING, STILL_HIGHER = 0.7, 0.48, 0.5
 """Shares of what opens a finding, of the progress twice and of the level, from which on it is kept."""
@@ -159,9 +160,9 @@ def _read_rising(scene: Scene, track: Track, course: Course) -> Reading:
 
 
 def _is_clear(course: Course, lost: float) -> bool:
-    """Tell whether a steady rise may be smaller: out of much progress, four fifths of the share of it that counts."""
+    """Tell whether a rise out of much progress has lost enough of it to be one where its trend is clear."""
     much = course.progress >= CLEAR_PROGRESS * course.noise
-    return much and course.rise > 6 * course.noise and course.lost >= 0.8 * lost
+    return much and course.rise > 6 * course.noise and course.lost >= CLEAR_SHARE * lost
 
 
 def _stays_up(scene: Scene, track: Track, course: Course) -> bool:
