@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from monitor.growing import GrowingArray
-from monitor.health.episodes import Change, Episode
+from monitor.health.episodes import Change, Episode, Place
 from monitor.health.rules.rule import Rule, Text, covered, present
 from monitor.health.scene import Scene
 from monitor.health.stats import MAD_TO_SIGMA, median, robust_sigma, row_medians
@@ -330,7 +330,7 @@ class SpikeReplay:
         self.spike.facts = {"points": float(end - onset.position)}
 
     def _recover(self, scene: Scene, track: Track, onset: _Onset, back: int) -> None:
-        place = scene.place(track, back)
+        place = _known(scene, track, back)
         if self.spike is None:
             self.spike = self._add(
                 scene, track, onset, "spike", back, _severity(scene, _brief(scene, track, onset, back))
@@ -350,7 +350,7 @@ class SpikeReplay:
         )
 
     def _shift(self, scene: Scene, track: Track, onset: _Onset) -> None:
-        place = scene.place(track, onset.deadline)
+        place = _known(scene, track, onset.deadline)
         if self.spike is not None:
             self.spike.close(place)
         self._end_shifts(scene, track, onset.deadline + 1)
@@ -366,10 +366,10 @@ class SpikeReplay:
         for shift in self.shifts:
             back = shift.recovery(track, end) if shift.episode.now.open else None
             if back is not None:
-                shift.episode.close(scene.place(track, back))
+                shift.episode.close(_known(scene, track, back))
 
     def _add(self, scene: Scene, track: Track, onset: _Onset, kind: str, detected: int, severity: Severity) -> Episode:
-        begin, place = scene.place(track, onset.position), scene.place(track, detected)
+        begin, place = scene.place(track, onset.position), _known(scene, track, detected)
         changes = [Change(place.time, severity, True)]
         episode = Episode(kind, track.tag, begin, place, changes, reference=onset.baseline)
         self.episodes.append(episode)
@@ -411,6 +411,11 @@ def _gradient_stands_out(scene: Scene, track: Track, onset: _Onset, back: int) -
         return False
     usual = np.log(before)
     return math.log(max(near.max(), before.min())) - median(usual) > GRADIENT_SIGMAS * robust_sigma(usual)
+
+
+def _known(scene: Scene, track: Track, position: int) -> Place:
+    """Return where something at a point was first seen: never before there were points enough to judge."""
+    return scene.place(track, max(position, LEAST - 1))
 
 
 def _is_explained(scene: Scene, track: Track, onset: _Onset, decided: int) -> bool:
