@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from monitor.cli import main
+from monitor.markdown import prose
 from tests.builders import (
     append,
     corrupt,
@@ -320,3 +322,17 @@ def test_a_thousand_runs_are_all_in_the_picker(log_directory, open_page: OpenPag
     assert_no_fault(app)
     assert len(app.selectbox(key="run").options) == 1001
     assert "**`run_0007`**" in words_of(app)
+
+
+def test_the_page_tells_the_findings_and_the_score_that_the_terminal_tells(
+    log_directory: Path, open_page: OpenPage, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(log_directory, "sick", nan_at(healthy_loss(40), 30))
+    assert main(["status", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    app = open_page()
+    words = words_of(app)
+    causes = [finding for finding in told["findings"] if finding["open"] and finding["explained_by"] is None]
+    assert causes
+    assert all(prose(finding["evidence"]) in words for finding in causes)
+    assert f"{told['health']['score']} / 100" in [metric.value for metric in app.metric]
