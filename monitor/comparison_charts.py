@@ -12,9 +12,8 @@ from monitor import charts
 from monitor.analysis.budget import Budget, Limit, common_limit
 from monitor.analysis.compare import Comparison
 from monitor.analysis.configurations import config_text
-from monitor.analysis.group_curves import Band, Centre, Curve, group_curve
+from monitor.analysis.group_curves import Band, Centre, Curve, course_of, group_curve
 from monitor.analysis.groups import Group
-from monitor.analysis.series import last_of_each_step, smooth_sessions, visible
 from monitor.charts import Style, XKind
 from monitor.comparison import RunComparison
 from monitor.run_charts import NO_EPOCHS, ChartView, RunChart, places_of, series_curve, x_kind_of
@@ -324,10 +323,7 @@ class _Drafter:
 
     def _course(self, status: RunStatus) -> Curve:
         """Return places and values of one run, smoothed as the reader wants."""
-        points = visible(status.scalars.points(self.tag_of(status)))
-        if self.view.curves.smoothing > 0:
-            points = replace(points, value=smooth_sessions(points, self.view.curves.smoothing))
-        points = last_of_each_step(points)
+        points = course_of(status.scalars.points(self.tag_of(status)), self.view.curves.smoothing)
         return places_of(status, points, self.axis), points.value
 
     def group_note(self) -> str:

@@ -6,10 +6,38 @@ from dataclasses import dataclass
 import numpy as np
 
 from monitor.health import Evidence
-from monitor.schema import Checkpoints, GpuSample, Points, Progress, Roles, RoleTag, RunState, Sample, Session
+from monitor.schema import (
+    SEVERITIES,
+    Checkpoints,
+    Finding,
+    GpuSample,
+    Health,
+    Points,
+    Progress,
+    Roles,
+    RoleTag,
+    RunState,
+    Sample,
+    Session,
+)
 
+ALARM = SEVERITIES.index("warning")
 START = 1_700_000_000.0
 RUNNING = RunState("running", "The last event came 1 s ago; usually one comes every 1 s.")
+
+
+def seeded(build: Callable[[np.random.Generator], Evidence], seed: int = 0) -> Evidence:
+    return build(np.random.default_rng(seed))
+
+
+def of_kind(health: Health, kind: str) -> list[Finding]:
+    return [finding for finding in health.findings if finding.kind == kind]
+
+
+def only(health: Health, kind: str) -> Finding:
+    found = of_kind(health, kind)
+    assert len(found) == 1, [finding.id for finding in health.findings]
+    return found[0]
 
 
 def points(values: np.ndarray, *, every: int = 1, seconds: float = 1.0, late: float = 0.0) -> Points:

@@ -133,3 +133,15 @@ def example_status(**changes: Any) -> RunStatus:
         problems=(ReadProblem("/runs/pick/act/run_1/events.x", 120, "damaged_record", "A record is damaged."),),
     )
     return replace(known, **changes)
+
+
+def hostile_status(text: str) -> RunStatus:
+    """Return the status of a run in which every name and text that came from a file is the one given."""
+    return example_status(
+        run=Run(text, text, 0.0, 0),
+        scalars=Scalars(series={text: points((1.0, 0.5))}),
+        loss=metric(text, text),
+        validation=(metric(text, text),),
+        health=Health(findings=(finding(tag=text, evidence=f"Look at {text}.", advice=text),)),
+        configuration=Configuration({text: text}, {text: text}),
+    )

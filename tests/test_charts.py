@@ -554,8 +554,9 @@ def test_a_restart_is_marked_where_the_new_session_begins():
 
 
 def test_a_finding_is_marked_where_it_begins():
-    found = curve_of(points([3.0, 2.0, 9.0]), np.array([1.0, 2.0, 3.0]), "loss", SOLID, onset_steps=[2])
-    assert column(drawn(found).datasets["onsets"], "x") == [3.0]
+    series, x = points([3.0, 2.0, 9.0]), np.array([1.0, 2.0, 3.0])
+    marks = finding_marks([found(onset_step=2)], "loss", series, x)
+    assert column(drawn(curve_of(series, x, "loss", SOLID, marks=marks)).datasets["onsets"], "x") == [3.0]
 
 
 def test_smoothing_begins_anew_at_every_session():

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from monitor.analysis.group_curves import MOST_BOOTSTRAP_PLACES, align, centre_of, curve_by_step, group_curve
+from monitor.analysis.group_curves import MOST_BOOTSTRAP_PLACES, align, centre_of, course_of, group_curve
 from monitor.analysis.groups import distinguishing_keys, find_groups, stem_of
 from monitor.errors import UsageInvalid
 from monitor.schema import Configuration, Points
@@ -244,7 +244,7 @@ def test_a_superseded_point_is_not_part_of_a_curve():
     points = Points(
         np.array([0, 1, 1, 2]), np.arange(4.0), np.array([1.0, 9.0, 2.0, 3.0]), np.array([0, 0, 1, 1], np.int16)
     )
-    assert curve_by_step(points)[1].tolist() == [1, 2, 3]
+    assert course_of(points).value.tolist() == [1, 2, 3]
 
 
 def test_the_band_of_deviations_is_the_sample_standard_deviation():

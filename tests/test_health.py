@@ -11,10 +11,11 @@ from monitor.health.rules.rule import SeriesReplay, present
 from monitor.health.scene import Scene
 from monitor.health.stats import mann_kendall_z, median, run_lengths, theil_sen_slope
 from monitor.health.track import Track, Tracks, both_tick_counts, last_tick, tick_counts
-from monitor.schema import SEVERITIES, Checkpoint, Checkpoints, Direction, Finding, Health, Points, RunState, Session
+from monitor.schema import SEVERITIES, Checkpoint, Checkpoints, Direction, Health, Points, RunState, Session
 from monitor.settings import HealthSettings, Settings
 from tests import health_series_learning, health_series_optimiser
 from tests.health_series import (
+    ALARM,
     FAULTS,
     HEALTHY,
     START,
@@ -29,6 +30,8 @@ from tests.health_series import (
     gpu,
     jumps_and_stays,
     machine_run,
+    of_kind,
+    only,
     outlier_batches,
     overfits,
     overfits_in_accuracy,
@@ -36,6 +39,7 @@ from tests.health_series import (
     points,
     readings,
     rises_slowly,
+    seeded,
     spikes_and_recovers,
     turns_nan,
 )
@@ -44,21 +48,10 @@ from tests.health_series_machine import MACHINE_FAULTS
 SETTINGS = Settings()
 NOW = START + 5000
 SEEDS = 30
-ALARM = SEVERITIES.index("warning")
 
 
 def judge(evidence: Evidence, settings: Settings = SETTINGS) -> Health:
     return assess(evidence, settings, NOW)
-
-
-def of_kind(health: Health, kind: str) -> list[Finding]:
-    return [finding for finding in health.findings if finding.kind == kind]
-
-
-def only(health: Health, kind: str) -> Finding:
-    found = of_kind(health, kind)
-    assert len(found) == 1, [finding.id for finding in health.findings]
-    return found[0]
 
 
 def alarms(health: Health) -> list[str]:
@@ -69,10 +62,6 @@ def until(evidence: Evidence, time: float) -> Evidence:
     """The evidence as somebody saw it at `time`."""
     series = {tag: one.take(one.wall_time <= time) for tag, one in evidence.series.items()}
     return replace(evidence, series=series)
-
-
-def seeded(build: Callable[[np.random.Generator], Evidence], seed: int = 0) -> Evidence:
-    return build(np.random.default_rng(seed))
 
 
 # --- every rule on its fault, no rule on healthy runs --------------------------------------------------------------

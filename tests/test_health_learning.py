@@ -8,9 +8,9 @@ import pytest
 
 from monitor.health import Assessor, Evidence, assess
 from monitor.health.rules.oscillation import period_of
-from monitor.schema import SEVERITIES, Finding, Health
+from monitor.schema import SEVERITIES, Health
 from monitor.settings import Settings
-from tests.health_series import START, Fault, decay, evaluated, evidence_of, points
+from tests.health_series import START, Fault, decay, evaluated, evidence_of, of_kind, only, points, seeded
 from tests.health_series_learning import (
     FAULTS,
     HEALTHY,
@@ -36,20 +36,6 @@ Build = Callable[[np.random.Generator], Evidence]
 
 def judge(evidence: Evidence) -> Health:
     return assess(evidence, SETTINGS, NOW)
-
-
-def of_kind(health: Health, kind: str) -> list[Finding]:
-    return [finding for finding in health.findings if finding.kind == kind]
-
-
-def only(health: Health, kind: str) -> Finding:
-    found = of_kind(health, kind)
-    assert len(found) == 1, [finding.id for finding in health.findings]
-    return found[0]
-
-
-def seeded(build: Build, seed: int = 0) -> Evidence:
-    return build(np.random.default_rng(seed))
 
 
 def noise(count: int, sigma: float = 0.02, seed: int = 0) -> np.ndarray:

@@ -10,7 +10,7 @@ import pytest
 from monitor.health import Assessor, Evidence, assess
 from monitor.schema import SEVERITIES, Checkpoint, Checkpoints, Finding, GpuSample, Health, Points, Progress, RunState
 from monitor.settings import HealthSettings, Settings
-from tests.health_series import START, Fault, decay, evidence_of, gpu
+from tests.health_series import ALARM, START, Fault, decay, evidence_of, gpu, of_kind, only, seeded
 from tests.health_series_machine import (
     FAR,
     GIGABYTE,
@@ -50,30 +50,16 @@ from tests.health_series_machine import (
 SETTINGS = Settings()
 NOW = START + FAR
 KINDS = {fault.kind for fault in MACHINE_FAULTS} | {"gpu_underused"}
-ALARM = SEVERITIES.index("warning")
 
 
 def judge(evidence: Evidence, settings: Settings = SETTINGS, now: float = NOW) -> Health:
     return assess(evidence, settings, now)
 
 
-def seeded(build: Callable[[Random], Evidence], seed: int = 0) -> Evidence:
-    return build(np.random.default_rng(seed))
-
-
 @functools.cache
 def judged(build: Callable[[Random], Evidence], seed: int = 0) -> Health:
     """The judgement of a run, made once for all tests that look at it."""
     return judge(seeded(build, seed))
-
-
-def of_kind(health: Health, kind: str) -> list[Finding]:
-    return [finding for finding in health.findings if finding.kind == kind]
-
-
-def only(health: Health, kind: str) -> Finding:
-    (finding,) = of_kind(health, kind)
-    return finding
 
 
 def is_alarm(finding: Finding) -> bool:

@@ -10,7 +10,7 @@ from monitor.report import ReportContext, run_report
 from monitor.schema import Checkpoint, Checkpoints, Configuration, Health, Progress, Run, RunState, Scalars, State
 from monitor.settings import HealthSettings
 from monitor.status import RunStatus
-from tests.statuses import NOW, example_status, finding, metric, points
+from tests.statuses import NOW, example_status, finding, hostile_status, metric, points
 
 HOSTILE = "a|b`c`<script>alert(1)</script>![x](https://evil/x.png)\n# heading\x1b[31m\u202e"
 
@@ -160,14 +160,7 @@ def outside_code_spans(text: str) -> str:
 
 
 def hostile_report() -> str:
-    return report(
-        run=Run(HOSTILE, HOSTILE, 0.0, 0),
-        scalars=Scalars(series={HOSTILE: points((1.0, 0.5))}),
-        loss=metric(HOSTILE, HOSTILE),
-        validation=(metric(HOSTILE, HOSTILE),),
-        health=Health(findings=(finding(tag=HOSTILE, evidence=f"Look at {HOSTILE}.", advice=HOSTILE),)),
-        configuration=Configuration({HOSTILE: HOSTILE}, {HOSTILE: HOSTILE}),
-    )
+    return written(hostile_status(HOSTILE), ReportContext(NOW))
 
 
 def test_hostile_names_stay_in_code_spans() -> None:

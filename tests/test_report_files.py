@@ -17,7 +17,7 @@ from monitor.html import render_html
 from monitor.markdown import render_markdown
 from monitor.report import ReportContext, run_report
 from monitor.report_files import FORMATS, ReportFile, ReportShelf, is_report, make_report, render_scalars_csv
-from monitor.schema import Configuration, Health, Run, Scalars
+from monitor.schema import Health, Run, Scalars
 from monitor.status import RunStatus, status_json
 from monitor.text import plain
 from monitor.watch import RunWatch
@@ -34,7 +34,7 @@ from tests.builders import (
 )
 from tests.report_cases import CASES, GOLD, N_EPOCHS, NOW, gold_texts, healthy_run, make_run, one_report, sick_run
 from tests.report_figures import differences
-from tests.statuses import example_status, finding, metric, points
+from tests.statuses import example_status, finding, hostile_status, points
 
 HOSTILE = (
     "a|b``c`<script>alert(1)</script>![x](https://evil/x.png)](http://evil) www.evil.com \n# heading\x1b[31m\u202e"
@@ -115,17 +115,6 @@ def test_a_figure_that_is_wrong_is_noticed(tmp_path: Path) -> None:
 # --- hostile names -------------------------------------------------------------------------------------------------
 
 
-def hostile_status() -> RunStatus:
-    return example_status(
-        run=Run(HOSTILE, HOSTILE, 0.0, 0),
-        scalars=Scalars(series={HOSTILE: points((1.0, 0.5))}),
-        loss=metric(HOSTILE, HOSTILE),
-        validation=(metric(HOSTILE, HOSTILE),),
-        health=Health(findings=(finding(tag=HOSTILE, evidence=f"Look at {HOSTILE}.", advice=HOSTILE),)),
-        configuration=Configuration({HOSTILE: HOSTILE}, {HOSTILE: HOSTILE}),
-    )
-
-
 class Elements(HTMLParser):
     """Counts the elements of a page and gathers the rows of its tables."""
 
@@ -162,20 +151,20 @@ def rendered(status: RunStatus) -> Elements:
 
 
 def test_githubs_renderer_keeps_every_table_with_hostile_names() -> None:
-    tame, hostile = rendered(example_status()).tables, rendered(hostile_status()).tables
+    tame, hostile = rendered(example_status()).tables, rendered(hostile_status(HOSTILE)).tables
     assert len(hostile) >= 8
     for table in (*tame, *hostile):
         assert {len(row) for row in table} == {len(table[0])}
 
 
 def test_githubs_renderer_shows_a_hostile_name_whole() -> None:
-    cells = [cell for table in rendered(hostile_status()).tables for row in table for cell in row]
+    cells = [cell for table in rendered(hostile_status(HOSTILE)).tables for row in table for cell in row]
     assert cells.count(plain(HOSTILE)) >= 5
 
 
 @pytest.mark.parametrize("element", ["script", "img", "a", "em", "del", "input"])
 def test_githubs_renderer_finds_no_markup_in_hostile_names(element: str) -> None:
-    assert element not in rendered(hostile_status()).names
+    assert element not in rendered(hostile_status(HOSTILE)).names
 
 
 def test_html_of_hostile_names_has_the_same_elements_as_that_of_tame_ones() -> None:
@@ -184,11 +173,11 @@ def test_html_of_hostile_names_has_the_same_elements_as_that_of_tame_ones() -> N
         return Elements(page).names
 
     tame = example_status(health=Health(findings=(finding(),)), scores=example_status().scores)
-    assert outside_charts(hostile_status()) == outside_charts(tame)
+    assert outside_charts(hostile_status(HOSTILE)) == outside_charts(tame)
 
 
 def test_html_of_hostile_names_holds_no_script_and_no_picture_in_its_charts_either() -> None:
-    names = set(Elements(render_html(run_report(hostile_status(), ReportContext(NOW)))).names)
+    names = set(Elements(render_html(run_report(hostile_status(HOSTILE), ReportContext(NOW)))).names)
     assert "svg" in names
     assert not names & {"script", "img", "iframe", "object", "foreignobject", "image"}
 

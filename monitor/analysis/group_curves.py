@@ -1,14 +1,14 @@
 """One curve for several runs: their centre and band wherever enough of them logged, without invented points."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from monitor.analysis.difference import CONFIDENCE
-from monitor.analysis.series import last_of_each_step, visible
+from monitor.analysis.series import last_of_each_step, smooth_sessions, visible
 from monitor.schema import Floats, Points
 
 Centre = Literal["mean", "median", "iqm"]
@@ -40,10 +40,12 @@ class GroupCurve:
     n: npt.NDArray[np.int64]
 
 
-def curve_by_step(points: Points) -> Curve:
-    """Return the visible points of a series as places (steps) and values; of a repeated step the last value."""
-    shown = last_of_each_step(visible(points))
-    return shown.step.astype(np.float64), shown.value
+def course_of(points: Points, smoothing: float = 0.0) -> Points:
+    """Return what of a series makes its curve: the visible points, smoothed; of a repeated step the last value."""
+    shown = visible(points)
+    if smoothing > 0:
+        shown = replace(shown, value=smooth_sessions(shown, smoothing))
+    return last_of_each_step(shown)
 
 
 def align(curves: Sequence[Curve], at_least: int | None = None) -> tuple[Floats, Floats]:

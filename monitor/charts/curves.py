@@ -72,7 +72,6 @@ def curve_of(
     *,
     scale: float = 1.0,
     weight: float = 0.0,
-    onset_steps: Sequence[int] = (),
     marks: Sequence[Mark] = (),
 ) -> Curve:
     """Return the curve of one series; points without a place on the axis are left out.
@@ -84,13 +83,11 @@ def curve_of(
         style: How it is drawn.
         scale: Factor to the unit of the y axis.
         weight: Smoothing, begun anew at every session; 0 draws the values themselves.
-        onset_steps: Steps at which a warning about this series begins.
         marks: What happened along the line.
     """
     value = points.value if scale == 1 else points.value * scale
     smoothed = smooth_sessions(points, weight) * scale if weight > 0 else None
     restarts = x[session_starts(points)[1:]]
-    onsets = [Mark(place, "finding", "warning", "warning") for place in _places(points, x, onset_steps)]
     rows = _drawing_order(x)
     return Curve(
         label,
@@ -99,7 +96,7 @@ def curve_of(
         style,
         None if smoothed is None else smoothed[rows],
         restarts[np.isfinite(restarts)],
-        (*onsets, *marks),
+        tuple(marks),
         source=replace(points, value=value),
     )
 

@@ -109,7 +109,7 @@ class Framer:
             repeated = self._continue_period(array, found.stretches[-1], period, end) if period else None
             if repeated is not None:
                 found.stop = int(repeated.starts[0]) + repeated.stride * repeated.repeats
-                followed = len(offsets) - _periodic(sizes, period)
+                followed = int(np.searchsorted(offsets, repeated.starts[0]))
                 found.stretches[-1:] = (
                     [Stretch(offsets[:followed], sizes[:followed]), repeated] if followed else [repeated]
                 )

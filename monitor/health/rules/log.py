@@ -11,7 +11,7 @@ from monitor.health.rules.rule import AtOnce, Rule, Text, covered, present
 from monitor.health.scene import Scene
 from monitor.health.stats import difference_sigma, median
 from monitor.health.track import Course, Track, tick_counts
-from monitor.schema import Session
+from monitor.schema import Session, Sessions
 from monitor.text import format_number, format_percent, format_step, format_time, plain
 
 MOST_RESTARTS = 50
@@ -88,7 +88,7 @@ def _seam(track: Track, number: int, lost_share: float) -> _Seam | None:
         number: The session.
         lost_share: Share of the progress whose loss tells that the state was not restored.
     """
-    first, end = (int(np.searchsorted(track.session, one)) for one in (number, number + 1))
+    first, end = _rows(track.session, number)
     if first < LEAST_BEFORE or end - first < LEAST_AFTER:
         return None
     course = track.course(first)
@@ -269,9 +269,8 @@ def _rewinds(scene: Scene, clock: Track) -> Iterator[Episode]:
 
 def _is_rewound(clock: Track, session: Session) -> bool:
     """Tell whether the series itself went back at the start of a session: it then begins with the step named."""
-    first = int(np.searchsorted(clock.points.session, session.number))
-    begins = first < len(clock.points) and int(clock.points.session[first]) == session.number
-    return begins and int(clock.points.step[first]) == session.first_step
+    first, end = _rows(clock.points.session, session.number)
+    return end > first and int(clock.points.step[first]) == session.first_step
 
 
 def _rewind(scene: Scene, clock: Track, backs: Sequence[Session], place: int) -> Episode:
@@ -297,7 +296,7 @@ def _others(scene: Scene, clock: Track) -> Sequence[Track]:
 
 def _take_turns(clock: Track, backs: Sequence[Session]) -> bool:
     """Tell whether the steps go back every few points, and onwards all the same; a rollback lasts longer."""
-    first, end = _rows(clock, backs[0].number)[0], _rows(clock, backs[-1].number)[1]
+    first, end = _rows(clock.points.session, backs[0].number)[0], _rows(clock.points.session, backs[-1].number)[1]
     onwards = np.diff([session.first_step or 0 for session in backs]) > 0
     often = end - first <= INTERLEAVED * len(backs)
     return bool(often and onwards.mean() >= ONWARDS_SHARE)
@@ -310,13 +309,16 @@ def _goes_on(track: Track, clock: Track, backs: Sequence[Session]) -> bool:
 
 
 def _holds(track: Track, number: int) -> bool:
-    first, end = _rows(track, number)
+    first, end = _rows(track.points.session, number)
     return end > first
 
 
-def _rows(track: Track, number: int) -> tuple[int, int]:
-    """Return the first row of a session among the points of a series, and the one behind its last."""
-    first, end = np.searchsorted(track.points.session, [number, number + 1])
+def _rows(sessions: Sessions, number: int) -> tuple[int, int]:
+    """Return the first row of a session among the sessions of a series, and the one behind its last.
+
+    The numbers sought are of the column's own type: NumPy would turn the whole column into theirs otherwise.
+    """
+    first, end = np.searchsorted(sessions, np.array([number, number + 1], dtype=sessions.dtype))
     return int(first), int(end)
 
 
@@ -329,12 +331,12 @@ def _two_writers(scene: Scene, clock: Track) -> Iterator[Episode]:
     beside = present(scene.learning_rate, scene.gradient_norm, scene.loss_scale, scene.duration)
     same_part = [track for track in beside if _scope(track.tag) == _scope(clock.tag)]
     for before, session in pairwise(scene.evidence.sessions):
-        first, end = _rows(clock, session.number)
+        first, end = _rows(clock.points.session, session.number)
         if before.path == session.path or end - first < LEAST_AFTER:
             continue
         taken_over = float(clock.arrival[first + LEAST_AFTER - 1])
         for track in same_part:
-            older = track.arrival[: _rows(track, session.number)[0]]
+            older = track.arrival[: _rows(track.points.session, session.number)[0]]
             late = older[int(np.searchsorted(older, taken_over, side="right")) :]
             if len(late) >= LEAST_AFTER:
                 yield _writers(scene, clock, session, float(late[LEAST_AFTER - 1]))
@@ -417,7 +419,7 @@ def _find_stall(scene: Scene) -> list[Episode]:
 def _silence_limit(scene: Scene, arrival: np.ndarray) -> float:
     """Return the silence, in seconds, that no longer is a usual gap; the same limits as those of the run state."""
     limits = scene.settings.progress
-    gaps = np.diff(arrival)[-200:]
+    gaps = np.diff(arrival[-201:])
     if len(gaps) < 5:
         return limits.stalled_unknown_seconds
     typical, long = np.percentile(gaps, (50, 99))
