@@ -33,6 +33,7 @@ from monitor.figures import (
     status_sections,
 )
 from monitor.files import write_bytes
+from monitor.number_style import SEPARATORS, example_of
 from monitor.schema import (
     SEVERITIES,
     Checkpoints,
@@ -196,7 +197,7 @@ def _report(options: Options) -> int:
     command = _report_command(options, source, statuses)
     context = ReportContext(now, command, source.settings.health, source.runs.samples())
     document = _with_sections(report_of(statuses, hparams, context), options.sections)
-    file = make_report(document, form, statuses)
+    file = make_report(document.with_numbers(options.numbers), form, statuses)
     if options.output is None:
         _emit(file.text)
     else:
@@ -250,6 +251,7 @@ def _report_command(options: Options, source: "_Source", statuses: Sequence[RunS
         *(("--run-dir", str(options.run_dir)) if options.run_dir else ()),
         *(("--settings", str(options.settings)) if options.settings else ()),
         *(("--sections", options.sections) if options.sections is not None else ()),
+        *(("--numbers", options.numbers) if options.numbers != "en" else ()),
         *(("--format", options.format) if options.format else ()),
         *(("-o", str(options.output)) if options.output else ()),
     ]
@@ -746,6 +748,10 @@ def _add_report(commands: Commands) -> None:
     )
     command.add_argument(
         "--sections", metavar="NAMES", help="only these, e.g. summary,findings,charts (default: the whole report)"
+    )
+    styles = ", ".join(f"{style}: {example_of(style)}" for style in SEPARATORS)
+    command.add_argument(
+        "--numbers", choices=tuple(SEPARATORS), default="en", help=f"how numbers are written; {styles} (default: en)"
     )
 
 

@@ -22,6 +22,7 @@ from monitor.figures import (
     progress_figures,
     score_text,
 )
+from monitor.health import label_of_check
 from monitor.report import ReportContext, closing, problem_table, run_report, value_text
 from monitor.report_charts import comparison_charts
 from monitor.schema import ConfigValue
@@ -256,7 +257,7 @@ def _not_checked(statuses: Sequence[RunStatus]) -> Simple:
         checked = any(status.health.checks.ran for status in statuses)
         return Paragraph("Every check ran." if checked else "Nothing could be checked yet.")
     rows = tuple(
-        (kind.replace("_", " "), plain(why), _listed(names, len(statuses))) for (kind, why), names in runs.items()
+        (label_of_check(kind), plain(why), _listed(names, len(statuses))) for (kind, why), names in runs.items()
     )
     return Table(("check", "why not", "runs"), rows, "lll")
 

@@ -18,7 +18,7 @@ from monitor.analysis.compare import Comparison, GroupRow, RunRow
 from monitor.analysis.configurations import config_text
 from monitor.analysis.difference import Difference, Outcome
 from monitor.analysis.series import thin, visible
-from monitor.comparison import RunComparison
+from monitor.comparison import Arrangement, RunComparison
 from monitor.figures import sparkline
 from monitor.schema import ConfigValue, Points
 from monitor.status import RunGlance, RunStatus
@@ -223,51 +223,66 @@ CURVE_POINTS = 40
 MOST_SETTINGS_LISTED = 6
 
 
-def run_list(glances: Sequence[RunGlance], tag: str | None, found: RunComparison | None) -> Table:
-    """Return one row per run of a log directory, in the order given; those compared with more columns.
+def run_list(
+    glances: Sequence[RunGlance], tag: str | None, found: RunComparison | None, arranged: Arrangement
+) -> Table:
+    """Return one row per run of a log directory, in the order given; of those compared more is known.
 
     Args:
         glances: The runs.
         tag: The series whose newest value is told; None for none.
         found: The comparison of some of them; None while nothing is compared.
+        arranged: Groups and settings of all of them.
     """
     metric = plain(tag or "metric")
-    settings = list(found.difference.settings)[:MOST_SETTINGS_LISTED] if found else []
+    settings = _settings_listed(found, arranged)
     columns = (
         Column("run", "text"),
-        Column("group", "text", "Of the runs chosen: those that repeat one configuration."),
+        Column("group", "text", "Runs that repeat one configuration, among all runs; “–” where nothing repeats one."),
         Column("state", "text"),
         Column("start", "time", "Time of the first event."),
         Column("duration", "seconds", "Time between first and last event, pauses included."),
         Column("step", "count", "Largest step among the newest points, as logged."),
+        Column("epoch", "count", "The epoch in work, of the runs chosen."),
         Column("last", help=f"Newest {metric}. Of runs not chosen, only where it was written among the last points."),
         Column("best", help=f"Best finite {metric}, of the runs chosen."),
         Column("curve", "curve", f"Course of {metric}, of the runs chosen."),
         Column("health", "count", "Score of the runs chosen, 0 to 100."),
-        *(Column(title, "text", "Configured differently in the runs chosen.") for title in _setting_titles(settings)),
+        *(Column(title, "text", "Configured differently from run to run.") for title in _setting_titles(settings)),
     )
     known = {row.run: row for row in found.comparison.rows} if found else {}
     curves = {status.run.name: status for status in found.statuses} if found else {}
     rows = [
         (
             plain(glance.run.name),
-            plain((found.comparison.label_of(glance.run.name) if found else None) or UNKNOWN),
+            plain(arranged.groups.get(glance.run.name, UNKNOWN)),
             glance.state.state,
             glance.first_event,
             _lasted(glance),
             glance.step,
+            _epoch(curves.get(glance.run.name)),
             _last_value(glance, tag, known.get(glance.run.name)),
             *_chosen_cells(known.get(glance.run.name), curves.get(glance.run.name), tag),
-            *(configured(found.difference.settings[key].get(glance.run.name)) for key in settings if found),
+            *(configured(arranged.settings[key].get(glance.run.name)) for key in settings),
         )
         for glance in glances
     ]
     return Table(columns, tuple(rows))
 
 
+def _settings_listed(found: RunComparison | None, arranged: Arrangement) -> list[str]:
+    """Return the keys to list: those that differ between the runs compared come first."""
+    chosen = [key for key in found.difference.settings if key in arranged.settings] if found else []
+    return list(dict.fromkeys([*chosen, *arranged.settings]))[:MOST_SETTINGS_LISTED]
+
+
+def _epoch(status: RunStatus | None) -> int | None:
+    return None if status is None else status.progress.epoch
+
+
 def _setting_titles(keys: Sequence[str]) -> list[str]:
     """Return the keys as titles that no other column has."""
-    fixed = {"run", "group", "state", "start", "duration", "step", "last", "best", "curve", "health"}
+    fixed = {"run", "group", "state", "start", "duration", "step", "epoch", "last", "best", "curve", "health"}
     return [f"{title} (setting)" if title in fixed else title for title in map(plain, keys)]
 
 

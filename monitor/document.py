@@ -6,11 +6,12 @@ whatever a file holds, so that no name can forge one.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final
 
 from monitor.figures import Figure
+from monitor.number_style import NumberStyle, number_writer
 from monitor.pictures import Picture
 from monitor.text import plain
 
@@ -172,6 +173,15 @@ class Document:
         """Return the document with the sections named; ``runs`` names ``runs-1``, ``runs-2`` and so on."""
         return replace(self, sections=tuple(section for section in self.sections if key_of(section) in keys))
 
+    def with_numbers(self, style: NumberStyle) -> "Document":
+        """Return the document with its own numbers written in a style; what comes from files stays as it is."""
+        if style == "en":
+            return self
+        restyling = _Restyling(style, _names_in(self))
+        sections = tuple(replace(section, blocks=restyling.blocks(section.blocks)) for section in self.sections)
+        lead, close = restyling.blocks(self.lead), restyling.blocks(self.close)
+        return replace(self, lead=lead, sections=sections, close=close)
+
     @property
     def keys(self) -> tuple[str, ...]:
         """What `only` can name, in the order of reading."""
@@ -192,3 +202,63 @@ def key_of(section: Section) -> str:
 def spoken(text: Text) -> str:
     """Return a text without its marks, as a title that stands in no document."""
     return "".join(part for part, _ in pieces(text))
+
+
+# --- the style of the numbers --------------------------------------------------------------------------------------
+
+
+def _names_in(document: Document) -> set[str]:
+    """Return what titles and lists call things by: sentences made elsewhere name the same without marks."""
+    blocks = [block for section in document.sections for block in section.blocks]
+    texts = [document.title, *(section.title for section in document.sections)]
+    texts += [text for block in blocks if isinstance(block, Items) for text in block.texts]
+    return {part for text in texts for part, is_foreign in pieces(text) if is_foreign}
+
+
+class _Restyling:
+    """Writes the numbers of blocks in a style.
+
+    In sentences the names given stay as they are; in figures, tables and lines, where names are marked, a number that
+    looks like one of them is a number.
+    """
+
+    def __init__(self, style: NumberStyle, names: Iterable[str]) -> None:
+        self._style = style
+        self._prose = number_writer(style, names)
+        self._figure = number_writer(style)
+
+    def blocks(self, blocks: Iterable[Block]) -> tuple[Block, ...]:
+        return tuple(self._note(block) if isinstance(block, Note) else self._simple(block) for block in blocks)
+
+    def _note(self, note: Note) -> Note:
+        return replace(note, title=self._prose(note.title), blocks=tuple(self._simple(block) for block in note.blocks))
+
+    def _simple(self, block: Simple) -> Simple:
+        match block:
+            case Paragraph():
+                return replace(block, text=self._prose(block.text))
+            case Items():
+                return replace(block, texts=tuple(self._prose(text) for text in block.texts))
+            case Facts():
+                return replace(block, figures=tuple(self._named(figure) for figure in block.figures))
+            case Table():
+                return replace(block, header=self._cells(block.header), rows=tuple(map(self._cells, block.rows)))
+            case Listing():
+                return Listing(self._cells(block.lines))
+            case Charts():
+                return Charts(tuple(self._chart(chart) for chart in block.charts))
+
+    def _named(self, figure: Figure) -> Figure:
+        return replace(figure, label=self._figure(figure.label), value=self._figure(figure.value))
+
+    def _cells(self, texts: Iterable[Text]) -> tuple[Text, ...]:
+        return tuple(self._figure(text) for text in texts)
+
+    def _chart(self, chart: Chart) -> Chart:
+        picture = replace(chart.picture, numbers=self._style)
+        courses = tuple(self._course(course) for course in chart.courses)
+        return replace(chart, title=self._figure(chart.title), picture=picture, courses=courses)
+
+    def _course(self, course: Course) -> Course:
+        first, last, lowest, highest = self._cells((course.first, course.last, course.lowest, course.highest))
+        return replace(course, first=first, last=last, lowest=lowest, highest=highest)

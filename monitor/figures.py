@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from monitor.analysis.compare import GroupRow, RunRow
-from monitor.health import HealthPoint, score_sum
+from monitor.analysis.series import visible
+from monitor.analysis.time_left import TimeLeft, time_left
+from monitor.health import HealthPoint, label_of, label_of_check, score_sum
 from monitor.schema import (
     Band,
     Checkpoint,
@@ -116,7 +118,7 @@ def progress_figures(status: RunStatus, foreign: Foreign = plain) -> tuple[Figur
         Figure("Learning rate", _learning_rate(status.learning_rate)),
         Figure("Epoch duration", _epoch_duration(status)),
         Figure("Speed", _speed(progress)),
-        Figure("Time left", _time_left(status, foreign)),
+        Figure("Time left", time_left_forms(status, foreign)[0]),
     )
 
 
@@ -149,14 +151,93 @@ def _speed(progress: Progress) -> str:
     return f"{format_number(speed, 3)} {unit}s per second"
 
 
-def _time_left(status: RunStatus, foreign: Foreign) -> str:
-    progress = status.progress
-    if status.state.state in ("finished", "stalled"):
-        return f"{UNKNOWN} (the run is {status.state.state})"
-    if progress.total_steps is None and progress.total_epochs is None:
-        return f"{UNKNOWN} (the planned total is not known)"
-    source = f" (total from {foreign(progress.total_source)})" if progress.total_source else ""
-    return f"{format_duration(progress.eta_seconds)}{source}"
+# --- the time left -------------------------------------------------------------------------------------------------
+
+
+def time_left_of(status: RunStatus) -> TimeLeft | None:
+    """Return the time left of a run with its range, None where it is unknown or the run goes on no more."""
+    if _is_over(status):
+        return None
+    loss = status.roles.loss
+    return time_left(status.progress, visible(status.scalars.points(loss.tag if loss else None)))
+
+
+def time_left_text(status: RunStatus) -> str:
+    """Return the time left as people say it: ``1 h 50 min to 2 h 10 min left``, ``done``, ``time left unknown``.
+
+    Empty for a run that ended before its total.
+    """
+    left = time_left_of(status)
+    if left is not None:
+        return f"{_span(left)} left"
+    if status.progress.fraction == 1.0:
+        return "done"
+    return "" if status.state.state == "finished" else "time left unknown"
+
+
+def time_left_forms(status: RunStatus, foreign: Foreign = plain) -> tuple[str, ...]:
+    """Return the time left as a figure, longest form first: with where the total comes from, alone, without range."""
+    left, source = time_left_of(status), status.progress.total_source
+    if left is None:
+        return ("done",) if status.progress.fraction == 1.0 else (f"{UNKNOWN} ({_why_in_short(status)})", UNKNOWN)
+    span, usual = _span(left), format_duration(left.seconds)
+    sourced = f"{span} (total from {foreign(source)})" if source else span
+    return tuple(dict.fromkeys((sourced, span, usual if usual == span else f"about {usual}")))
+
+
+def _span(left: TimeLeft) -> str:
+    low, high = format_duration(left.low_seconds), format_duration(left.high_seconds)
+    return low if low == high else f"{low} to {high}"
+
+
+def _why_in_short(status: RunStatus) -> str:
+    if _is_over(status):
+        return f"the run is {status.state.state}"
+    return "too few points to tell the pace" if _has_total(status.progress) else "the planned total is not known"
+
+
+def time_left_basis(status: RunStatus) -> str:
+    """Return in a sentence where the time left comes from, or why it is unknown."""
+    progress, left = status.progress, time_left_of(status)
+    if left is None:
+        return _why_unknown(status)
+    # The total and its source are told beside the bar.
+    unit = "epoch" if progress.steps_are_epochs or progress.total_steps is None else "step"
+    basis = f"What is left of the planned {unit}s at the usual recent pace takes {format_duration(left.seconds)}."
+    if not left.n_intervals:
+        return f"{basis} Too few points for a range."
+    if _span(left) == format_duration(left.seconds):
+        return f"{basis} The last {left.n_intervals} intervals between points differ too little for a range."
+    return f"{basis} The range is that of the middle half of the last {left.n_intervals} intervals between points."
+
+
+def _why_unknown(status: RunStatus) -> str:
+    if status.progress.fraction == 1.0:
+        return "All that was planned is done."
+    if _is_over(status):
+        return f"The run is {status.state.state}: nothing tells how long it would still take."
+    if not _has_total(status.progress):
+        return (
+            "The planned total is not known: no configuration beside the run tells it. It can be set in monitor.toml, "
+            "as total_epochs or total_steps under [run]."
+        )
+    return "There are too few points to tell the pace."
+
+
+def progress_note(status: RunStatus) -> str:
+    """Return what the time left rests on; empty for a run that goes on no more, whose figure says all."""
+    return "" if _is_over(status) else time_left_basis(status)
+
+
+def _is_over(status: RunStatus) -> bool:
+    return status.state.state in ("finished", "stalled")
+
+
+def _has_total(progress: Progress) -> bool:
+    return progress.total_steps is not None or progress.total_epochs is not None
+
+
+# --- series, health, checkpoints, machine --------------------------------------------------------------------------
 
 
 def metric_figure(label: str, metric: Metric | None, progress: Progress) -> Figure:
@@ -208,6 +289,14 @@ def _course(history: Sequence[HealthPoint], most: int) -> str:
     return f"{''.join(_SPARKS[_level(score / 100)] for score in lowest)} ({scores[0]} to {scores[-1]})"
 
 
+def unchecked_sentences(health: Health) -> tuple[str, ...]:
+    """Return why some checks could not run, each reason once with what it kept from being checked."""
+    labels: dict[str, list[str]] = {}
+    for item in health.checks.not_checked:
+        labels.setdefault(item.why.removesuffix("."), []).append(label_of_check(item.kind))
+    return tuple(f"{why}: {', '.join(found)}." for why, found in labels.items())
+
+
 def score_text(health: Health) -> str:
     """Return the score with its band, or that there is not enough to judge."""
     if health.score is None or health.band is None:
@@ -236,9 +325,9 @@ def finding_title(finding: Finding, progress: Progress, foreign: Foreign = plain
 
 
 def finding_name(finding: Finding, foreign: Foreign = plain) -> str:
-    """Return severity, kind and series of a finding: ``error: overfitting in validation/loss``."""
+    """Return severity, label and series of a finding: ``error: overfitting in validation/loss``."""
     where = f" in {foreign(finding.tag)}" if finding.tag else ""
-    return f"{finding.severity}: {finding.kind.replace('_', ' ')}{where}"
+    return f"{finding.severity}: {label_of(finding)}{where}"
 
 
 def checkpoint_figures(status: RunStatus, foreign: Foreign = plain) -> tuple[Figure, ...]:
@@ -405,7 +494,7 @@ def status_sections(status: RunStatus) -> tuple[Section, ...]:
     progress = status.progress
     sections = (
         Section("Run", (*run_figures(status), Figure("", plain(status.state.reason)))),
-        Section("Progress", progress_figures(status)),
+        Section("Progress", (*progress_figures(status), *_notes(progress_note(status)))),
         Section("Validation", metric_figures(status.validation, progress)),
         Section("Scores", metric_figures(status.scores, progress)),
         Section("Loss trend", trend_figures(status.trend, progress)),
@@ -416,6 +505,10 @@ def status_sections(status: RunStatus) -> tuple[Section, ...]:
         Section("Problems met while reading", problem_figures(status.problems)),
     )
     return tuple(section for section in sections if section.figures)
+
+
+def _notes(sentence: str) -> tuple[Figure, ...]:
+    return (Figure("", sentence),) if sentence else ()
 
 
 def finding_figures(status: RunStatus) -> tuple[Figure, ...]:

@@ -1,19 +1,16 @@
-"""RunStatus → what the live page says beside the figures: names of findings, time left, and what a refresh compares.
+"""RunStatus → what the live page says beside the figures: names of findings, pace, and what a refresh compares.
 
 Pure: no clock, no files, no Streamlit.
 """
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
 
 from monitor.analysis.series import visible
-from monitor.analysis.time_left import TimeLeft, time_left
 from monitor.figures import moment
-from monitor.health import RULES
-from monitor.health.scene import is_reward
+from monitor.health import label_of, label_of_check
 from monitor.run_charts import ChartView, places_of, x_kind_of
 from monitor.schema import Finding, Progress
 from monitor.status import RunStatus
@@ -22,19 +19,19 @@ from monitor.text import format_duration, format_step
 ONSET_REACH = 1 / 6  # of the curve, to either side of the onset
 RECENT_POINTS = 20
 BUSY_FACTOR = 2.0  # a look in two finds something new
-LABELS: Final = {rule.kind: rule.label for rule in RULES}
 
 
 def finding_label(finding: Finding) -> str:
     """Return what a finding says in a few words: ``Loss rising``."""
-    if finding.kind == "rising" and is_reward(finding.tag or ""):
-        return "Reward falling"
-    return check_label(finding.kind)
+    return _capital(label_of(finding))
 
 
 def check_label(kind: str) -> str:
-    """Return what a check looks for in a few words; of a kind that no rule has, its name."""
-    label = LABELS.get(kind, kind.replace("_", " "))
+    """Return what a check looks for in a few words: ``Loss rising``."""
+    return _capital(label_of_check(kind))
+
+
+def _capital(label: str) -> str:
     return label[:1].upper() + label[1:]
 
 
@@ -48,51 +45,6 @@ def since_text(finding: Finding, progress: Progress) -> str:
     if finding.recovered_step is None:
         return f"from {since}, over"
     return f"from {since} to {moment(finding.recovered_step, progress)}"
-
-
-def time_left_of(status: RunStatus) -> TimeLeft | None:
-    """Return the time left of a run with its range, None where it is unknown."""
-    loss = status.roles.loss
-    return time_left(status.progress, visible(status.scalars.points(loss.tag if loss else None)))
-
-
-def time_left_text(status: RunStatus) -> str:
-    """Return the time left as people say it: ``1 h 50 min to 2 h 10 min left``, ``done``, ``time left unknown``.
-
-    Empty for a run that ended before its total.
-    """
-    left = time_left_of(status)
-    if left is None and status.progress.fraction == 1.0:
-        return "done"
-    if left is None:
-        return "" if status.state.state == "finished" else "time left unknown"
-    low, high = format_duration(left.low_seconds), format_duration(left.high_seconds)
-    return f"{low} left" if low == high else f"{low} to {high} left"
-
-
-def time_left_basis(status: RunStatus) -> str:
-    """Return in a sentence where the time left comes from, or why it is unknown."""
-    progress, left = status.progress, time_left_of(status)
-    if left is None:
-        return _why_unknown(status)
-    # The total and its source are told beside the bar.
-    unit = "epoch" if progress.steps_are_epochs or progress.total_steps is None else "step"
-    basis = f"What is left of the planned {unit}s at the usual recent pace takes {format_duration(left.seconds)}."
-    if not left.n_intervals:
-        return f"{basis} Too few points for a range."
-    return f"{basis} The range is that of the middle half of the last {left.n_intervals} intervals between points."
-
-
-def _why_unknown(status: RunStatus) -> str:
-    progress = status.progress
-    if status.state.state in ("finished", "stalled"):
-        return f"The run is {status.state.state}: nothing tells how long it would still take."
-    if progress.total_steps is None and progress.total_epochs is None:
-        return (
-            "The planned total is not known: no configuration beside the run tells it. It can be set in monitor.toml, "
-            "as total_epochs or total_steps under [run]."
-        )
-    return "There are too few points to tell the pace."
 
 
 def position_text(progress: Progress) -> str:

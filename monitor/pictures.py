@@ -14,6 +14,7 @@ from typing import Any, Final
 import pyarrow as pa
 
 from monitor.charts import Drawing, Layout
+from monitor.number_style import SEPARATORS, NumberStyle, number_writer
 from monitor.run_charts import RunChart
 from monitor.text import plain, shorten_middle
 
@@ -34,12 +35,14 @@ class Picture:
         layout: The layout of the chart.
         drawing: Its rows and its caption; None where there is nothing to draw.
         note: What stands below the title besides the caption; why it is empty, where it is.
+        numbers: How the numbers along the axes and below the title are written.
     """
 
     title: str
     layout: Layout
     drawing: Drawing | None
     note: str = ""
+    numbers: NumberStyle = "en"
 
 
 def run_pictures(charts: Sequence[RunChart], zone: tzinfo = UTC) -> list[Picture]:
@@ -63,7 +66,9 @@ def render_png(pictures: Sequence[Picture], *, dark: bool = False, scale: float 
     """
     import vl_convert  # with a JavaScript engine: a quarter of a gigabyte that only pictures need
 
-    png: bytes = vl_convert.vegalite_to_png(_spec(pictures, dark, zone), vl_version=VEGA_LITE_VERSION, scale=scale)
+    png: bytes = vl_convert.vegalite_to_png(
+        _spec(pictures, dark, zone), vl_version=VEGA_LITE_VERSION, scale=scale, format_locale=_number_locale(pictures)
+    )
     return png
 
 
@@ -71,8 +76,24 @@ def render_svg(pictures: Sequence[Picture], *, dark: bool = False, zone: tzinfo 
     """Return one or several charts, two beside each other, as one SVG; arguments as those of `render_png`."""
     import vl_convert
 
-    svg: str = vl_convert.vegalite_to_svg(_spec(pictures, dark, zone), vl_version=VEGA_LITE_VERSION)
+    svg: str = vl_convert.vegalite_to_svg(
+        _spec(pictures, dark, zone), vl_version=VEGA_LITE_VERSION, format_locale=_number_locale(pictures)
+    )
     return svg
+
+
+def _number_locale(pictures: Sequence[Picture]) -> dict[str, Any] | None:
+    """Return how the axes write their numbers: one drawing has one style. Source: formatLocale of d3-format."""
+    style = pictures[0].numbers if pictures else "en"
+    if style == "en":  # what Vega does by itself
+        return None
+    separators = SEPARATORS[style]
+    return {
+        "thousands": separators.thousands,
+        "decimal": separators.decimal,
+        "grouping": [3],
+        "currency": ["", ""],
+    }
 
 
 # --- the specification ---------------------------------------------------------------------------------------------
@@ -125,7 +146,8 @@ def _rename(layer: dict[str, Any], number: int) -> None:
 
 
 def _title(picture: Picture) -> dict[str, Any]:
-    words = [picture.drawing.caption, picture.note] if picture.drawing is not None else []
+    write = number_writer(picture.numbers)
+    words = [write(picture.drawing.caption), write(picture.note)] if picture.drawing is not None else []
     # The blank before a dot does not break: no line begins with one.
     lines = textwrap.wrap(
         "\u00a0· ".join(part.replace(" · ", "\u00a0· ") for part in words if part), CAPTION_CHARACTERS

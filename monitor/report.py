@@ -34,13 +34,16 @@ from monitor.figures import (
     health_figures,
     moment,
     progress_figures,
+    progress_note,
     resource_figures,
     run_figures,
     score_text,
     sum_text,
+    time_left_text,
     trend_figures,
 )
-from monitor.live_figures import position_text, time_left_text
+from monitor.health import label_of_check
+from monitor.live_figures import position_text
 from monitor.report_charts import report_charts
 from monitor.schema import (
     SEVERITIES,
@@ -117,7 +120,7 @@ def run_report(status: RunStatus, context: ReportContext) -> Document:
     bodies: dict[str, Sequence[Block]] = {
         "summary": _summary(status),
         "run": _run(status),
-        "progress": [Facts(progress_figures(status, foreign))],
+        "progress": _progress(status),
         "validation": [_metric_table(status)],
         "health": [Facts((*health_figures(status), _verdict(status)))],
         "findings": _findings(status),
@@ -260,6 +263,11 @@ def _run(status: RunStatus) -> list[Block]:
     duration = None if first is None or last is None else last - first
     figures = (*run_figures(status, foreign), Figure("Duration", format_duration(duration)))
     return [Facts(figures), Paragraph(plain(status.state.reason))]
+
+
+def _progress(status: RunStatus) -> list[Block]:
+    note = progress_note(status)
+    return [Facts(progress_figures(status, foreign)), *([Paragraph(note, quiet=True)] if note else [])]
 
 
 def _metric_table(status: RunStatus) -> Simple:
@@ -467,5 +475,5 @@ def _not_checked(status: RunStatus) -> Simple:
     checks = status.health.checks
     if not checks.not_checked:
         return Paragraph("Every check ran." if checks.ran else "Nothing could be checked yet.")
-    rows = tuple((item.kind.replace("_", " "), plain(item.why)) for item in checks.not_checked)
+    rows = tuple((label_of_check(item.kind), plain(item.why)) for item in checks.not_checked)
     return Table(("check", "why not"), rows, "ll")

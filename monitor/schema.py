@@ -535,6 +535,20 @@ class Configuration:
 
 
 @dataclass(frozen=True, slots=True)
+class GpuProcess:
+    """A process that computes on a GPU.
+
+    `memory_bytes` is None where the driver does not tell, `name` where the process cannot be looked into, and `of_run`,
+    whether it belongs to the run asked for, where nobody can know.
+    """
+
+    pid: int
+    memory_bytes: int | None = None
+    name: str | None = None
+    of_run: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class GpuSample:
     """One reading of one GPU; None where the driver does not tell."""
 
@@ -547,6 +561,7 @@ class GpuSample:
     power_watts: float | None = None
     power_limit_watts: float | None = None
     slowdown_celsius: float | None = None
+    processes: tuple[GpuProcess, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -554,7 +569,8 @@ class Sample:
     """One reading of this machine.
 
     `gpu_note` is the sentence that explains an empty `gpus`; None when there are GPUs. The disk is that of the run;
-    its rates are those since the reading before, over all disks of the machine.
+    its rates are those since the reading before, over all disks of the machine. `record_note` says what is wrong with
+    the record of the readings, None where nothing is or none is kept.
     """
 
     wall_time: float
@@ -569,3 +585,4 @@ class Sample:
     disk_write_bytes_per_second: float | None = None
     gpus: tuple[GpuSample, ...] = ()
     gpu_note: str | None = None
+    record_note: str | None = None

@@ -59,6 +59,9 @@ class RefreshSettings:
 
     interval_seconds: float = setting(5.0, "Seconds between two looks for new points.", most=86_400)
     resources_seconds: float = setting(2.0, "Seconds between two readings of the machine.", most=86_400)
+    resources_file: str | None = setting(
+        None, "File that the page records the readings in, for their history after a restart; here beside this file."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,6 +318,8 @@ class _Overlay:
     def _value(self, section: str, item: Field[Any], value: Any) -> Any:  # noqa: ANN401 (any setting)
         if isinstance(item.default, tuple):
             return self._ignored(section, item.name, value)
+        if item.default is None:
+            return self._file(section, item.name, value)
         self._require_number(section, item, value)
         if isinstance(item.default, int) and value != int(value):
             raise self._wrong(
@@ -324,6 +329,12 @@ class _Overlay:
             )
         default: Any = item.default
         return type(default)(value)
+
+    def _file(self, section: str, key: str, value: Any) -> str:  # noqa: ANN401 (any value)
+        """Return the file named, absolute; a relative name begins at the directory of the settings file."""
+        if not isinstance(value, str) or not value or "\0" in value:
+            raise self._wrong((section, key), f'The value of "{key}" is no name of a file', '"resources.jsonl"')
+        return str(Path.cwd() / self.path.parent / value)
 
     def _require_number(self, section: str, item: Field[Any], value: Any) -> None:  # noqa: ANN401 (any value)
         place, possible = (section, item.name), _range(item, "a number")

@@ -101,6 +101,19 @@ class RunGlance:
     last: Mapping[str, float]
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class ConfiguredRuns:
+    """How all runs below the log directories are configured.
+
+    Args:
+        version: Made of the configurations: equal ones have the same, others another one.
+        configurations: Run → what lies beside it, with the hyper-parameters at the beginning of its event files.
+    """
+
+    version: int
+    configurations: Mapping[str, Configuration]
+
+
 def is_judged(status: RunStatus) -> bool:
     """Return whether the health of a run was looked at."""
     return status.health.checks.of > 0

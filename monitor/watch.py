@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from monitor.analysis.configurations import merged
 from monitor.analysis.progress import SeriesMemory, progress_of, state_of
 from monitor.analysis.roles import choose_roles
 from monitor.analysis.series import loss_trend
@@ -19,6 +20,7 @@ from monitor.health import RULES, Assessment, Assessor, Evidence
 from monitor.schema import (
     Checkpoints,
     Configuration,
+    ConfigValue,
     Metric,
     Points,
     Progress,
@@ -33,13 +35,14 @@ from monitor.schema import (
 )
 from monitor.settings import Settings
 from monitor.sources.checkpoints import find_checkpoints
-from monitor.sources.config import read_configuration
+from monitor.sources.config import ConfigurationShelf, read_configuration
 from monitor.sources.extras import Extras, read_extras
 from monitor.sources.glance import Glancer
+from monitor.sources.hparams import read_first_hparams
 from monitor.sources.reader import RunReader
-from monitor.sources.resources import ResourceSampler
+from monitor.sources.resources import ResourceSampler as ResourceSampler  # for those that may not ask a source
 from monitor.sources.runs import RunFinder
-from monitor.status import RunGlance, RunStatus
+from monitor.status import ConfiguredRuns, RunGlance, RunStatus
 
 MOST_RUNS_HELD = 512  # runs whose points stay in memory; the one not asked for longest makes room
 SEARCH_SECONDS = 1.0  # the log directories are searched at most this often
@@ -145,7 +148,7 @@ class RunWatch:
             series=shown,
             state=state,
             sessions=scalars.sessions,
-            samples=self._sampler.history(),
+            samples=(*self._sampler.history()[:-1], sample),  # the newest with the disk of this run
             checkpoints=beside.checkpoints,
             progress=progress,
         )
@@ -229,6 +232,19 @@ class RunWatch:
             ) from error
 
 
+def start_sampler(settings: Settings) -> ResourceSampler:
+    """Return a sampler of this machine that takes readings by itself from now on, for several watches to share."""
+    sampler = _new_sampler(settings)
+    sampler.start()
+    return sampler
+
+
+def _new_sampler(settings: Settings) -> ResourceSampler:
+    refresh = settings.refresh
+    record = None if refresh.resources_file is None else Path(refresh.resources_file)
+    return ResourceSampler(refresh.resources_seconds, record=record)
+
+
 class LogWatch:
     """All runs below the log directories, each read when it is first asked for and kept up to date from then on.
 
@@ -236,15 +252,21 @@ class LogWatch:
         directories: The log directories, resolved; nothing outside them is opened.
         settings: Thresholds and roles.
         run_directory: Watch this one run instead of searching.
+        sampler: The machine's figures; a sampler of its own by default, which takes readings when asked.
     """
 
     def __init__(
-        self, directories: Sequence[Path], settings: Settings | None = None, *, run_directory: Path | None = None
+        self,
+        directories: Sequence[Path],
+        settings: Settings | None = None,
+        *,
+        run_directory: Path | None = None,
+        sampler: ResourceSampler | None = None,
     ) -> None:
         self.directories = tuple(directories)
         self.settings = settings or Settings()
         self.run_directory = run_directory
-        self._sampler = ResourceSampler(self.settings.refresh.resources_seconds)
+        self._sampler = sampler or _new_sampler(self.settings)
         self._finder = RunFinder(self.directories)
         self._lock = threading.Lock()
         self._found: tuple[float, RunList] | None = None
@@ -252,6 +274,9 @@ class LogWatch:
         self._overview_lock = threading.Lock()
         self._glancer = Glancer()
         self._glances: dict[str, RunGlance] = {}
+        self._shelf = ConfigurationShelf()
+        self._hparams: dict[str, tuple[tuple[str, ...], Mapping[str, ConfigValue]]] = {}
+        self._configured = (-math.inf, ConfiguredRuns(0, {}))
 
     def find_runs(self, now: float) -> RunList:
         """Return the runs that are there, newest first; nothing of their events is read."""
@@ -301,6 +326,39 @@ class LogWatch:
             self._glances = {name: glance for name, glance in seen.items() if glance is not None}
             return tuple(self._glances.values())
 
+    def configurations(self, now: float) -> ConfiguredRuns:
+        """Return how every run is configured; no points are read, and what has not changed is not read again.
+
+        Of runs that may not be opened nothing is told.
+        """
+        runs = self.find_runs(now).runs
+        with self._overview_lock:
+            looked_at, known = self._configured
+            if known.configurations.keys() != {run.name for run in runs} or now - looked_at >= CONFIGURATION_SECONDS:
+                seen = {run.name: self._configuration_of(run) for run in runs}
+                if seen != known.configurations:
+                    known = ConfiguredRuns(_version_of(seen), seen)
+                self._configured = (now, known)
+            return known
+
+    def _configuration_of(self, run: Run) -> Configuration:
+        path = Path(run.path).resolve()
+        above = self._log_directory_of(path)
+        if above is None and not self.run_directory:
+            return Configuration()
+        return merged(self._shelf.read(path, above), self._first_hparams(run))
+
+    def _first_hparams(self, run: Run) -> Mapping[str, ConfigValue]:
+        """Return the hyper-parameters at the beginning of a run's files; looked at again when there are other files."""
+        files = tuple(file.path for file in reversed(run.event_files))
+        known = self._hparams.get(run.name)
+        if known is None or known[0] != files:
+            known = self._hparams[run.name] = (files, read_first_hparams(files))
+        return known[1]
+
+    def _log_directory_of(self, path: Path) -> Path | None:
+        return next((directory for directory in self.directories if path.is_relative_to(directory)), None)
+
     def _glance(self, run: Run, now: float) -> RunGlance | None:
         known = self._glances.get(run.name)
         if known is not None and known.run == run and not _may_change(known, self.settings, now):
@@ -337,7 +395,7 @@ class LogWatch:
 
     def _named_run(self) -> Run:
         path = self.run_directory or Path()
-        above = next((directory for directory in self.directories if path.is_relative_to(directory)), None)
+        above = self._log_directory_of(path)
         name = path.relative_to(above).as_posix() if above else path.name
         return Run(name, str(path), 0.0, 0)
 
@@ -361,13 +419,17 @@ class LogWatch:
         path = Path(run.path).resolve()
         if self.run_directory:
             return RunWatch(path, self.settings, name=run.name, sampler=self._sampler)
-        above = next((directory for directory in self.directories if path.is_relative_to(directory)), None)
+        above = self._log_directory_of(path)
         if above is None:
             raise NotAllowed(
                 f'The run "{run.name}" leads out of the log directories.',
                 hint="Start the monitor with the directory it leads to as a log directory of its own.",
             )
         return RunWatch(path, self.settings, name=run.name, sampler=self._sampler, log_directory=above)
+
+
+def _version_of(configurations: Mapping[str, Configuration]) -> int:
+    return hash(tuple((name, *one.values.items(), *one.sources.items()) for name, one in configurations.items()))
 
 
 def _may_change(glance: RunGlance, settings: Settings, now: float) -> bool:

@@ -29,6 +29,8 @@ def draw_curves(watch: LogWatch, view: LiveView, curves: ChartView, places: Plac
             live.draw_findings(status)
         chart_panels.draw_shown_finding(watch, status, curves)
         chart_panels.draw_run_charts(watch, status, curves)
+        with places.history:
+            resource_panels.draw_history(watch, curves)
         with places.tables:
             live.draw_tables(status)
 

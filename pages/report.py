@@ -7,16 +7,15 @@ from monitor.watch import LogWatch
 
 
 def draw_report(watch: LogWatch, names: list[str]) -> None:
-    """Draw the choice of sections and format on the left; on the right the report as it will be, with its button."""
+    """Draw the choices on the left; on the right the report as it will be, with its button."""
     statuses = frame.read_all(watch, names)
     if not statuses:
         return
     left, right = st.columns((1, 3), gap="large")
     with left:
-        form = report_panels.pick_format()
-        keys = report_panels.pick_sections(len(statuses))
+        choices = report_panels.pick_choices(len(statuses))
     with right, frame.reporting_errors():
-        file = report_panels.build_report(watch, statuses, form, keys)
+        file = report_panels.build_report(watch, statuses, choices)
         report_panels.offer_download(file, statuses)
         report_panels.draw_preview(file)
 

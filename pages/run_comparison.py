@@ -14,14 +14,14 @@ def draw_comparison(watch: LogWatch, runs: RunList, names: list[str]) -> None:
     tags = comparison.shared_tags(statuses)
     if not tags:
         with listed:
-            run_list.draw_list(watch, runs, names, None, None)
+            run_list.draw_list(watch, runs, names)
         st.info("The chosen runs hold no scalar yet. Choose other runs, or wait.", icon=":material/hourglass_empty:")
         return
     hparams = comparison.read_hparams(watch, statuses)
     question = comparison_pickers.pick_question(statuses, tags, hparams)
     given = comparison.answer(statuses, question, hparams)
     with listed:
-        run_list.draw_list(watch, runs, names, question.tag, given.found)
+        run_list.draw_list(watch, runs, names, question.tag, given.found, question.group_pattern)
     comparison.draw_verdict(given)
     comparison.draw_results(given)
     take_away.draw_take_away(given, statuses)
@@ -43,5 +43,5 @@ with frame.reporting_errors():
     elif names := frame.pick_runs(runs):
         draw_comparison(watch, runs, names)
     else:
-        run_list.draw_list(watch, runs, names, None, None)
+        run_list.draw_list(watch, runs, names)
         st.info("Choose one or more runs above.", icon=":material/arrow_upward:")

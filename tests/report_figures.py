@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from monitor.health import label_of, label_of_check
+from monitor.schema import Finding
 from monitor.text import UNKNOWN, code_span, format_bytes, format_change, format_moment, format_number, format_step
 
 Rows = Sequence[Sequence[str]]
@@ -90,7 +92,7 @@ def _tables(sections: Mapping[str, str], values: Mapping[str, Any], first: int |
         "Validation and scores": [_metric(metric, first) for metric in metrics],
         "Checkpoints": [_checkpoint(item) for item in values["checkpoints"]["saved"]],
         "Problems met while reading": [_problem(item) for item in values["problems"]],
-        "Not checked": [[item["kind"].replace("_", " ")] for item in values["health"]["checks"]["not_checked"]],
+        "Not checked": [[label_of_check(item["kind"])] for item in values["health"]["checks"]["not_checked"]],
     }
     for title, expected in wanted.items():
         told = rows_of(sections[title])
@@ -127,6 +129,6 @@ def _findings(section: str, values: Mapping[str, Any], first: int | None) -> Ite
         where = f" in {code_span(finding['tag'])}" if finding["tag"] else ""
         onset = finding["onset_step"]
         since = f", since {format_moment(onset, first)}" if onset is not None else ""
-        title = f"{finding['severity']}: {finding['kind'].replace('_', ' ')}{where}{since}"
+        title = f"{finding['severity']}: {label_of(Finding(**finding))}{where}{since}"
         if not any(told.startswith(title) for told in titles):
             yield f"no finding {title!r}"

@@ -91,7 +91,7 @@ def test_status_json_is_strict_with_nan(nan_run: Path, capsys: Capture) -> None:
 
 def test_an_open_finding_gives_1(nan_run: Path, capsys: Capture) -> None:
     assert main(["status", "--run-dir", str(nan_run)]) == 1
-    assert "critical: non finite in train/loss" in capsys.readouterr().out
+    assert "critical: not a number in train/loss" in capsys.readouterr().out
 
 
 def test_no_run_yet_gives_3_and_says_where_was_looked(empty_directory: Path, capsys: Capture) -> None:
@@ -138,6 +138,7 @@ def test_a_wrong_setting_gives_2_and_its_line(empty_directory: Path, runs: Path,
         ["watch", "--refresh", "soon"],
         ["compare"],
         ["compare", "a"],
+        ["report", "--numbers", "latin"],
         ["export"],
         ["demo", "there", "--runs", "0"],
     ],
@@ -364,6 +365,11 @@ def test_only_the_sections_named_are_in_the_report(runs: Path, capsys: Capture) 
     assert re.findall("^## (.*)$", capsys.readouterr().out, re.MULTILINE) == ["Summary", "Findings"]
 
 
+def test_the_numbers_of_the_report_are_written_as_asked(runs: Path, capsys: Capture) -> None:
+    assert main(["report", "a", "--numbers", "de"]) == 0
+    assert "| Loss | 0,25 (−50,0 %) at step 4, best 0,25 at step 4 |" in capsys.readouterr().out
+
+
 def test_an_unknown_section_is_named(runs: Path, capsys: Capture) -> None:
     assert main(["report", "--sections", "summary,finding"]) == 2
     error = capsys.readouterr().err
@@ -372,7 +378,8 @@ def test_an_unknown_section_is_named(runs: Path, capsys: Capture) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["a"], ["a", "b", "--format", "md"], ["--run-dir", "runs/a"], ["--sections", "run"]]
+    "arguments",
+    [["a"], ["a", "b", "--format", "md"], ["--run-dir", "runs/a"], ["--sections", "run"], ["--numbers", "fr"]],
 )
 def test_the_command_at_the_end_makes_the_report_again(arguments: list[str], runs: Path, capsys: Capture) -> None:
     assert main(["report", *arguments]) == 0

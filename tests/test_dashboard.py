@@ -15,14 +15,15 @@ from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
+from rich.text import Text
 
 from monitor.dashboard.layout import head_lines, panel_lines, shares
-from monitor.dashboard.lines import harmless, without_middle, wrapped
+from monitor.dashboard.lines import clipped, harmless, without_middle, wrapped
 from monitor.figures import load_spark, resource_figures
-from monitor.schema import Checkpoints, GpuSample, RunState, Sample, Scalars, TrendBar
+from monitor.schema import Checkpoints, GpuSample, RoleTag, RunState, Sample, Scalars, TrendBar
 from monitor.status import RunStatus
 from tests.builders import append, event_file_name, rows, scalar, write_scalars
-from tests.statuses import NOW, example_status, finding, metric
+from tests.statuses import NOW, example_status, finding, metric, points
 
 PROJECT = Path(__file__).parent.parent
 PANELS = ("metrics", "health", "resources", "checkpoints")
@@ -128,7 +129,7 @@ def test_lines_are_shared(least: list[int], wanted: list[int], room: int, expect
         "85 of 100, normal",
         "100 − 15 (loss spike since",
         "1 open",
-        "warning: spike in train/loss",
+        "warning: loss spike in train/loss",
         "The loss rose from 0.6 to 0.7 at",
         "12 %",
         "8.0 GB",
@@ -222,7 +223,58 @@ def test_a_finding_too_long_for_a_line_loses_the_middle_of_its_series() -> None:
     status = example_status()
     long = finding(tag="validation/a_rather_long_name_of_a_task_loss")
     shown = "\n".join(screen(replace(status, health=replace(status.health, findings=(long,))), 80, 24))
-    assert "warning: spike in validatio…ask_loss │" in shown
+    assert "warning: loss spike in valida…k_loss │" in shown
+
+
+def test_a_title_without_room_for_its_series_goes_without() -> None:
+    status = example_status()
+    long = finding(kind="lr_high", tag="train/learning_rate")
+    shown = "\n".join(screen(replace(status, health=replace(status.health, findings=(long,))), 80, 24))
+    assert "│ warning: learning rate high          │" in shown
+
+
+def test_a_sick_run_tells_at_80_by_24_what_to_do_however_long_the_evidence() -> None:
+    first = finding(severity="critical", evidence="It has been going on for long. " * 9, advice="Stop it now.")
+    status = example_status()
+    findings = (first, *(finding(id=f"{number}") for number in range(2, 9)))
+    shown = "\n".join(screen(replace(status, health=replace(status.health, findings=findings)), 80, 24))
+    assert "Stop it now." in shown
+
+
+def test_what_has_no_room_is_cut_between_words() -> None:
+    assert clipped(Text("some words that go on …"), 18).plain == "some words that …"
+    assert clipped(Text("some words that go on"), 18).plain == "some words that g…"
+
+
+def test_a_line_of_wide_characters_is_cut_between_words_too() -> None:
+    assert clipped(Text("日本語 日本語 …"), 12).plain == "日本語 …"
+
+
+def test_a_tall_terminal_says_what_was_not_checked() -> None:
+    shown = " ".join(" ".join(line.split("│")[3:4]).strip() for line in screen(example_status(), 80, 50))
+    assert "Not checked no gradient norm series: gradient norm." in shown
+
+
+def test_a_wide_terminal_draws_a_score_below_the_figures() -> None:
+    status = example_status()
+    scored = replace(status.roles, scores=(RoleTag("eval/success", "success"),))
+    series = {**status.scalars.series, "eval/success": points((0.1, 0.2, 0.75))}
+    shown = "\n".join(screen(replace(status, roles=scored, scalars=replace(status.scalars, series=series)), 160, 50))
+    assert "eval/success  0.75, 3 points" in shown
+    assert "train/loss  0.4, 8 points" in shown
+
+
+def test_a_reason_to_have_no_gpu_is_told_whole_or_not_at_all() -> None:
+    status = example_status()
+    none = replace(status.sample, gpus=(), gpu_note="No NVIDIA GPU or driver was found on this machine.")
+    assert "none, `status` says why" in "\n".join(screen(replace(status, sample=none), 80, 24))
+    assert none.gpu_note in "\n".join(screen(replace(status, sample=none), 139, 24))
+
+
+def test_the_state_is_told_without_the_time_where_both_have_no_room() -> None:
+    state = RunState("running", "The last event came 7 h 32 min ago; usually one comes every 21 s.")
+    assert head_lines(example_status(state=state, problems=()), (80, 24))[1].plain == state.reason
+    assert head_lines(example_status(state=state, problems=()), (90, 24))[1].plain.startswith("At 22:15:00 UTC: ")
 
 
 def test_the_figures_of_the_machine_hold_cores_swap_traffic_and_power() -> None:

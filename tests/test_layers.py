@@ -35,6 +35,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "monitor.errors": ("monitor",),
     "monitor.schema": ("monitor",),
     "monitor.text": ("monitor",),
+    "monitor.number_style": ("monitor",),
     "monitor.sources": (
         "monitor.analysis",
         "monitor.health",
@@ -51,6 +52,7 @@ NEVER: dict[str, tuple[str, ...]] = {
     "monitor.watch": ("monitor.charts", "monitor.run_charts", "monitor.report", "monitor.figures", "monitor.cli"),
     "monitor.charts": ("monitor.sources", "monitor.watch", "monitor.run_charts", "monitor.pictures", "monitor.cli"),
     "monitor.run_charts": ("monitor.sources", "monitor.watch", "monitor.pictures", "monitor.cli"),
+    "monitor.machine_charts": ("monitor.sources", "monitor.watch", "monitor.pictures", "monitor.cli"),
     "monitor.live_figures": ("monitor.sources", "monitor.watch", "monitor.pictures", "monitor.report", "monitor.cli"),
     "monitor.tag_search": ("monitor",),
     "monitor.pictures": ("monitor.sources", "monitor.watch", "monitor.cli"),
@@ -87,6 +89,7 @@ SOURCE_EDGES: dict[str, tuple[str, ...]] = {
     "glance": ("columns", "framing", "records"),
     "reader": ("columns", "eventfile", "records", "sessions"),
     "extras": ("framing", "records"),
+    "hparams": ("framing", "wire"),
     "runs": ("eventfile",),
 }
 ANY_SOURCE: tuple[str, ...] = ("layout",)

@@ -14,8 +14,6 @@ from monitor.live_figures import (
     position_text,
     since_text,
     speed_text,
-    time_left_basis,
-    time_left_text,
     what_is_charted,
     what_is_framed,
     what_is_shown,
@@ -58,29 +56,6 @@ def test_a_finding_that_is_over_says_from_when_to_when() -> None:
 
 
 # --- progress in words -----------------------------------------------------------------------------------------------
-
-
-def test_the_time_left_is_a_range_where_steps_differ() -> None:
-    steps = np.arange(21, dtype=np.int64)
-    times = START + np.cumsum([0.0, *([8.0, 12.0] * 10)])
-    loss = Points(steps, times, np.ones(21), np.zeros(21, np.int16))
-    status = example_status(scalars=Scalars(series={"train/loss": loss}), progress=Progress(eta_seconds=3600.0))
-    assert time_left_text(status) == "48 min 00 s to 1 h 12 min left"
-    assert "last 20 intervals" in time_left_basis(status)
-
-
-def test_without_a_total_the_time_left_is_unknown_and_says_why() -> None:
-    status = example_status(progress=Progress(step=9), state=RUNNING)
-    assert time_left_text(status) == "time left unknown"
-    assert "monitor.toml" in time_left_basis(status)
-
-
-def test_a_run_that_fulfilled_its_plan_is_done() -> None:
-    assert time_left_text(example_status(progress=Progress(fraction=1.0))) == "done"
-
-
-def test_a_run_that_ended_early_has_no_time_left_to_speak_of() -> None:
-    assert time_left_text(example_status(progress=Progress(), state=RunState("finished", "Old."))) == ""
 
 
 def test_position_and_speed_are_told_in_what_the_run_counts() -> None:

@@ -4,6 +4,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -40,6 +41,7 @@ def nvml_with(count: int = 1, **functions: Callable[..., object]) -> SimpleNames
         "nvmlDeviceGetPowerUsage": lambda _: 412_000,
         "nvmlDeviceGetEnforcedPowerLimit": lambda _: 700_000,
         "nvmlDeviceGetTemperatureThreshold": lambda _handle, kind: 92 if kind == SLOWDOWN else 105,
+        "nvmlDeviceGetComputeRunningProcesses": lambda _: [],
     }
     return SimpleNamespace(**constants, **(answers | functions))
 
@@ -394,3 +396,123 @@ def test_hanging_driver_leaves_the_rest_of_the_reading():
 def test_disk_of_a_relative_path_is_found():
     sampler = ResourceSampler(nvml=no_nvml(), load_gputil=lambda: None)
     assert sampler.sample(1_000.0, Path()).disk_free_bytes is not None
+
+
+# --- readings that nobody asks for ---------------------------------------------------------------------------------
+
+
+def wait_until(is_so: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Return as soon as something is so; fails when it never is."""
+    end = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def sampler_threads() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "resources"}
+
+
+@pytest.fixture
+def started():
+    """Returns a function that starts a sampler without a GPU; it is stopped with the test."""
+    samplers: list[ResourceSampler] = []
+
+    def start(interval_seconds: float, **options: Path) -> ResourceSampler:
+        samplers.append(ResourceSampler(interval_seconds, nvml=no_nvml(), load_gputil=lambda: None, **options))
+        samplers[-1].start()
+        return samplers[-1]
+
+    yield start
+    for sampler in samplers:
+        sampler.stop()
+
+
+def test_readings_are_taken_while_nobody_asks(started):
+    sampler = started(0.15)
+    wait_until(lambda: len(sampler.history()) >= 4)
+    times = [sample.wall_time for sample in sampler.history()]
+    assert min(later - sooner for sooner, later in pairwise(times)) > 0.1
+
+
+def test_asking_takes_no_reading_where_they_are_taken_anyway(started):
+    sampler = started(3_600.0)
+    wait_until(lambda: bool(sampler.history()))
+    now = sampler.history()[0].wall_time
+    assert sampler.sample(now + 10_000).wall_time == now
+    assert len(sampler.history()) == 1
+
+
+def test_the_first_to_ask_waits_for_the_first_reading(started):
+    assert started(3_600.0).sample(time.time()).memory_total_bytes == psutil.virtual_memory().total
+
+
+def test_sampler_that_is_started_twice_takes_readings_once(started):
+    before = sampler_threads()
+    started(3_600.0).start()
+    assert len(sampler_threads() - before) == 1
+
+
+def test_sampler_that_is_stopped_takes_readings_only_when_asked(started):
+    before = sampler_threads()
+    sampler = started(0.1)
+    wait_until(lambda: bool(sampler.history()))
+    sampler.stop()
+    wait_until(lambda: sampler_threads() <= before)
+    count = len(sampler.history())
+    sampler.sample(time.time() + 100)
+    assert len(sampler.history()) == count + 1
+
+
+def test_sampler_that_nobody_holds_any_more_ends():
+    before = sampler_threads()
+    ResourceSampler(3_600.0, nvml=no_nvml(), load_gputil=lambda: None).start()
+    wait_until(lambda: sampler_threads() <= before)
+
+
+def test_the_disk_asked_for_last_is_in_the_readings_nobody_asked_for(started, tmp_path):
+    sampler = started(0.1)
+    sampler.sample(time.time(), tmp_path)
+    size = psutil.disk_usage(str(tmp_path)).total
+    wait_until(lambda: sampler.history()[-1].disk_total_bytes == size)
+
+
+def test_history_keeps_no_cores_and_no_processes():
+    running = SimpleNamespace(pid=os.getpid(), usedGpuMemory=5)
+    sampler = ResourceSampler(nvml=nvml_with(nvmlDeviceGetComputeRunningProcesses=lambda _: [running]))
+    newest, (kept,) = sampler.sample(1_000.0), sampler.history()
+    assert newest.core_percents
+    assert newest.gpus[0].processes
+    assert (kept.core_percents, kept.gpus[0].processes) == ((), ())
+
+
+def test_a_reading_takes_less_than_a_hundredth_of_a_core_at_two_seconds():
+    sampler = ResourceSampler(nvml=nvml_with(8), load_gputil=lambda: None)
+    for second in range(3):
+        sampler.take(float(second))
+    before = time.process_time()
+    for second in range(10):
+        sampler.take(1_000.0 + second)
+    assert (time.process_time() - before) / 10 < 0.01 * 2.0
+
+
+def test_history_that_was_recorded_is_there_again_after_a_restart(started, tmp_path):
+    first = started(0.1, record=tmp_path / "record.jsonl")
+    wait_until(lambda: len(first.history()) >= 3)
+    first.stop()
+    second = ResourceSampler(0.1, nvml=no_nvml(), load_gputil=lambda: None, record=tmp_path / "record.jsonl")
+    second.sample(time.time())
+    times = [round(sample.wall_time, 2) for sample in second.history()]
+    assert times[:3] == [round(sample.wall_time, 2) for sample in first.history()[:3]]
+
+
+def test_reading_when_asked_leaves_the_record_as_it_is(tmp_path):
+    sampler = ResourceSampler(nvml=no_nvml(), load_gputil=lambda: None, record=tmp_path / "record.jsonl")
+    sampler.sample(1_000.0)
+    assert not (tmp_path / "record.jsonl").exists()
+
+
+def test_record_that_cannot_be_written_is_said_in_the_readings(started, tmp_path):
+    sampler = started(0.1, record=tmp_path / "missing" / "record.jsonl")
+    wait_until(lambda: bool(sampler.history()) and sampler.sample(time.time()).record_note is not None)
+    assert "missing" in sampler.sample(time.time()).record_note

@@ -145,7 +145,7 @@ def test_findings_and_checkpoints_are_marked_on_the_loss_at_their_epoch():
     saved = Checkpoint("epoch5", "epoch", 5, None, 1, NOW, True)
     chart = charts(example_status(checkpoints=Checkpoints(None, saved, (saved,))))["loss"]
     marks = [(mark.kind, mark.x, mark.words) for mark in chart.curves[0].marks]
-    assert marks == [("finding", 4.0, "warning: spike"), ("checkpoint", 5.0, "checkpoint epoch5")]
+    assert marks == [("finding", 4.0, "warning: loss spike"), ("checkpoint", 5.0, "checkpoint epoch5")]
 
 
 def test_one_series_is_drawn_with_what_was_found_about_it():

@@ -112,6 +112,18 @@ def test_checks_that_are_switched_off_are_taken(settings_from):
     assert settings_from('[health]\nignore = ["plateau", "spike"]\n').health.ignore == ("plateau", "spike")
 
 
+def test_file_of_the_readings_lies_beside_the_settings_file(tmp_path):
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "mine.toml").write_text('[refresh]\nresources_file = "record.jsonl"\n')
+    refresh = read_settings(Path("below/mine.toml"), kinds=KINDS).refresh
+    assert refresh.resources_file == str(tmp_path / "below" / "record.jsonl")
+
+
+def test_file_of_the_readings_may_lie_anywhere(settings_from):
+    settings = settings_from('[refresh]\nresources_file = "/var/record.jsonl"\n')
+    assert settings.refresh.resources_file == "/var/record.jsonl"
+
+
 def test_every_check_may_be_switched_on_again(settings_from):
     assert settings_from("[health]\nignore = []\n") == Settings()
 
@@ -138,6 +150,9 @@ def test_byte_order_mark_is_no_mistake(settings_from):
         ("[health]\nlr_high = true\n", 2, "lr_high"),
         ('[health]\nlr_high = "big"\n', 2, "lr_high"),
         ("[health]\nlr_high = inf\n", 2, "lr_high"),
+        ("[refresh]\nresources_file = true\n", 2, "resources_file"),
+        ('[refresh]\nresources_file = ""\n', 2, "resources_file"),
+        ('[refresh]\nresources_file = "a\\u0000b"\n', 2, "resources_file"),
         ("[health]\nlr_high = nan\n", 2, "lr_high"),
         ("[health]\nband_normal = 70.5\n", 2, "band_normal"),
         ("[roles]\nlos = 'a'\n", 2, "los"),
@@ -222,7 +237,7 @@ def test_named_file_that_is_missing_is_said(tmp_path):
 def test_every_setting_has_a_sentence_and_a_default_within_its_bounds(section):
     for item in fields(section):
         assert item.metadata["sentence"].endswith("."), item.name
-        assert item.default == () or item.metadata["least"] <= item.default <= item.metadata["most"], item.name
+        assert item.default in ((), None) or item.metadata["least"] <= item.default <= item.metadata["most"], item.name
 
 
 @pytest.mark.parametrize("section", [RefreshSettings, ProgressSettings, HealthSettings])

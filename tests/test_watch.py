@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -9,10 +10,11 @@ import pytest
 
 from monitor import RunWatch
 from monitor.errors import NotAllowed, NotReadable, RunNotFound
-from monitor.settings import Settings
+from monitor.schema import Configuration, Sample
+from monitor.settings import RefreshSettings, Settings
 from monitor.sources.resources import ResourceSampler
 from monitor.status import is_judged, status_json
-from monitor.watch import SEARCH_SECONDS, LogWatch
+from monitor.watch import CONFIGURATION_SECONDS, SEARCH_SECONDS, LogWatch, start_sampler
 from tests import builders
 from tests.builders import START_SECOND, event_file_name, rows, scalar
 
@@ -218,6 +220,51 @@ def test_health_can_be_left_open_until_somebody_asks_for_it(tmp_path: Path) -> N
     assert watch.refresh(NOW, begin_judging=False).health.score == RunWatch(tmp_path).refresh(NOW).health.score
 
 
+def test_looking_once_starts_nothing_that_goes_on(logs: Path) -> None:
+    before = set(threading.enumerate())
+    LogWatch([logs]).status("first", NOW)
+    assert set(threading.enumerate()) <= before
+
+
+def test_watches_that_share_a_sampler_share_its_readings(logs: Path) -> None:
+    sampler = ResourceSampler(interval_seconds=1e9)
+    first, second = LogWatch([logs], sampler=sampler), LogWatch([logs], sampler=sampler)
+    first.status("first", NOW)
+    second.status("second", NOW)
+    assert len(first.samples()) == len(second.samples()) == 1
+
+
+def test_readings_recorded_by_the_page_are_there_for_the_terminal(logs: Path, tmp_path: Path) -> None:
+    settings = Settings(refresh=RefreshSettings(resources_file=str(tmp_path / "record.jsonl")))
+    page = start_sampler(settings)
+    page.sample(time.time())
+    page.stop()
+    page.take(time.time())  # waits for the reading that may be under way
+    terminal = LogWatch([logs], settings)
+    terminal.status("first", time.time())
+    recorded = [round(sample.wall_time, 2) for sample in page.history()]
+    assert [round(sample.wall_time, 2) for sample in terminal.samples()][: len(recorded)] == recorded
+
+
+def test_a_disk_that_is_full_but_not_that_of_the_run_is_no_finding(tmp_path: Path) -> None:
+    now = START_SECOND + 900.0
+
+    class SharedMachine(ResourceSampler):
+        """The readings nobody asked for tell of the disk of another run."""
+
+        def sample(self, now: float, directory: Path | None = None) -> Sample:
+            return Sample(now, disk_free_bytes=900 * 10**9, disk_total_bytes=10**12)
+
+        def history(self) -> tuple[Sample, ...]:
+            times = np.arange(now - 900, now + 1, 2)
+            return tuple(Sample(float(time), disk_free_bytes=10**6, disk_total_bytes=10**11) for time in times)
+
+    write_run(tmp_path, 900)
+    status = RunWatch(tmp_path, sampler=SharedMachine()).refresh(now)
+    assert status.state.state == "running"
+    assert "disk_full" not in {finding.kind for finding in status.health.findings}
+
+
 # --- the list of all runs ------------------------------------------------------------------------------------------
 
 
@@ -247,6 +294,34 @@ def test_the_list_tells_the_state_that_the_status_tells(tmp_path: Path, silence:
     listed = {glance.run.name: glance.state.state for glance in LogWatch([tmp_path]).overview(now)}
     watch = LogWatch([tmp_path])
     assert listed == {name: watch.status(name, now).state.state for name in ("a", "b")}
+
+
+def test_how_every_run_is_configured_is_told_without_reading_its_points(tmp_path: Path) -> None:
+    write_several(tmp_path)
+    for name in ("a", "b"):
+        (tmp_path / name / "config.yaml").write_text(f"name: {name}\n")
+    watch = LogWatch([tmp_path])
+    told = watch.configurations(START_SECOND).configurations
+    assert {name: dict(one.values) for name, one in told.items()} == {"a": {"name": "a"}, "b": {"name": "b"}}
+    assert watch.configurations(START_SECOND + 1).configurations is told
+
+
+def test_the_configurations_have_another_version_when_a_file_changes(tmp_path: Path) -> None:
+    write_several(tmp_path)
+    watch = LogWatch([tmp_path])
+    versions = [watch.configurations(START_SECOND).version]
+    versions.append(watch.configurations(START_SECOND + CONFIGURATION_SECONDS).version)
+    (tmp_path / "a" / "config.yaml").write_text("lr: 0.1\n")
+    versions.append(watch.configurations(START_SECOND + 2 * CONFIGURATION_SECONDS).version)
+    assert versions[0] == versions[1] != versions[2]
+
+
+def test_a_run_that_leads_out_has_no_configuration(tmp_path: Path) -> None:
+    outside = write_several(tmp_path / "outside")
+    (outside / "a" / "config.yaml").write_text("password: x\n")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a").symlink_to(outside / "a")
+    assert LogWatch([tmp_path / "logs"]).configurations(NOW).configurations.get("a", Configuration()).values == {}
 
 
 def test_a_run_that_goes_on_moves_in_the_list(tmp_path: Path) -> None:

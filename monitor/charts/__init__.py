@@ -24,10 +24,8 @@ from monitor.charts.curves import (
     checkpoint_marks,
     curve_of,
     finding_marks,
-    gpu_curves,
     group_line,
     health_points,
-    host_curves,
     without_common_path,
 )
 from monitor.charts.drawing import Drawing, draw
@@ -42,12 +40,23 @@ from monitor.charts.layouts import (
     layout_of,
 )
 from monitor.charts.lines import MAX_POINTS_PER_SERIES
-from monitor.charts.styles import PALETTE, SEVERITY_COLORS, Style, StyleBook, beside, emphasised, palette_style
+from monitor.charts.machine import disk_curves, gpu_curves, gpu_memory_percent, host_curves
+from monitor.charts.styles import (
+    MOST_STYLES,
+    PALETTE,
+    SEVERITY_COLORS,
+    Style,
+    StyleBook,
+    beside,
+    emphasised,
+    palette_style,
+)
 
 __all__ = [
     "MAX_POINTS_OVERLAY",
     "MAX_POINTS_PER_CHART",
     "MAX_POINTS_PER_SERIES",
+    "MOST_STYLES",
     "PALETTE",
     "SEVERITY_COLORS",
     "Curve",
@@ -62,10 +71,12 @@ __all__ = [
     "beside",
     "checkpoint_marks",
     "curve_of",
+    "disk_curves",
     "draw",
     "emphasised",
     "finding_marks",
     "gpu_curves",
+    "gpu_memory_percent",
     "group_line",
     "health_points",
     "host_curves",

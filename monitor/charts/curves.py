@@ -1,4 +1,4 @@
-"""What is drawn: lines of a series, of a group, of the machine, and the marks of what happened along them."""
+"""What is drawn: lines of a series or of a group, and the marks of what happened along them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -8,9 +8,9 @@ import numpy as np
 
 from monitor.analysis.group_curves import GroupCurve
 from monitor.analysis.series import session_starts, smooth_sessions
-from monitor.charts.styles import Style, palette_style
-from monitor.health import HealthPoint
-from monitor.schema import Checkpoint, Finding, Floats, Points, Sample, Severity
+from monitor.charts.styles import Style
+from monitor.health import HealthPoint, label_of
+from monitor.schema import Checkpoint, Finding, Floats, Points, Severity
 from monitor.text import plain
 
 MarkKind = Literal["finding", "checkpoint"]
@@ -50,6 +50,7 @@ class Curve:
         low: Lower edge of an area around the line, NaN where there is none; None for a line without an area.
         high: Upper edge, likewise.
         source: All points behind the line with their steps and times, in the unit of the axis, for a download.
+        gaps: Positions between two points where nothing was measured for long: the line is interrupted there.
     """
 
     label: str
@@ -62,6 +63,7 @@ class Curve:
     low: Floats | None = None
     high: Floats | None = None
     source: Points | None = None
+    gaps: Floats | None = None
 
 
 def curve_of(
@@ -139,7 +141,7 @@ def finding_marks(findings: Sequence[Finding], tag: str, points: Points, x: Floa
 
 def _finding_words(finding: Finding) -> str:
     over = "" if finding.open else ", over"
-    return f"{finding.severity}: {finding.kind.replace('_', ' ')}{over}"
+    return f"{finding.severity}: {label_of(finding)}{over}"
 
 
 def checkpoint_marks(saved: Sequence[Checkpoint], points: Points, x: Floats, epochs: Floats) -> tuple[Mark, ...]:
@@ -184,40 +186,6 @@ def _row_within(ascending: Floats, wanted: float) -> int | None:
 def group_line(group: GroupCurve, label: str, style: Style) -> Curve:
     """Return the centre of a group of runs with its interval as an area in the colour of the line."""
     return Curve(label, group.x, group.centre, style, low=group.low, high=group.high)
-
-
-def gpu_curves(samples: Sequence[Sample]) -> list[Curve]:
-    """Return the utilisation of each GPU over time, in percent."""
-    indices = sorted({gpu.index for sample in samples for gpu in sample.gpus})
-    return [
-        _machine_curve(
-            f"GPU {index}",
-            [
-                (sample.wall_time, gpu.utilization_percent)
-                for sample in samples
-                for gpu in sample.gpus
-                if gpu.index == index
-            ],
-            number,
-        )
-        for number, index in enumerate(indices)
-    ]
-
-
-def host_curves(samples: Sequence[Sample]) -> list[Curve]:
-    """Return processor and memory use over time, in percent."""
-    memory = [
-        (sample.wall_time, 100 * sample.memory_used_bytes / sample.memory_total_bytes)
-        for sample in samples
-        if sample.memory_used_bytes is not None and sample.memory_total_bytes
-    ]
-    processor = [(sample.wall_time, sample.cpu_percent) for sample in samples]
-    return [_machine_curve("CPU", processor, 0), _machine_curve("memory", memory, 1)]
-
-
-def _machine_curve(label: str, readings: Sequence[tuple[float, float | None]], number: int) -> Curve:
-    known = np.array([(when, value) for when, value in readings if value is not None], np.float64).reshape(-1, 2)
-    return Curve(label, known[:, 0], known[:, 1], palette_style(number))
 
 
 def health_points(history: Sequence[HealthPoint]) -> Points:

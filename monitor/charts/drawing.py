@@ -15,16 +15,18 @@ from monitor.charts.lines import (
     Line,
     Zoom,
     clip_of,
-    drawable_values,
     placed_on,
     prepare_lines,
+    shown_values,
 )
+from monitor.charts.nearest import nearest_table, with_parts
 from monitor.charts.pointer import hover_table, joined, spread
 from monitor.charts.styles import SEVERITY_COLORS
 from monitor.schema import Floats
 from monitor.text import format_step
 
 RECOVERED_OPACITY = 0.35
+MOST_WITH_RAW = 24  # lines; behind more, nobody can tell whose values lie there, and they double all that is drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,23 @@ def draw(
     lines = prepare_lines(layout, placed, axis_zoom)
     clip = clip_of(layout, lines)
     datasets = {
-        "raw": _rows_table(layout, [line for line in lines if line.curve.smoothed is not None], smoothed=False),
-        "lines": _rows_table(layout, lines, smoothed=True),
+        "raw": _rows_table(layout, _with_raw(lines), smoothed=False),
+        "lines": with_parts(layout, _rows_table(layout, lines, smoothed=True)),
         "dots": _rows_table(layout, [line for line in lines if line.is_sparse], smoothed=True),
         "alarms": _places_table(layout, [line.curve.x[line.alarms] for line in lines]),
         "restarts": _places_table(layout, [curve.restarts for curve in placed]),
         "onsets": _onsets_table(layout, _marks(placed, "finding")),
         "checkpoints": _places_table(layout, [np.array([mark.x for mark in _marks(placed, "checkpoint")])]),
-        "hover": hover_table(layout, lines, zone),
+        "hover": (nearest_table if layout.picks_out else hover_table)(layout, lines, zone),
         **_optional_tables(layout, lines, clip),
     }
     return Drawing(datasets, _caption(layout, lines, smoothing, clip, n_unplaced))
+
+
+def _with_raw(lines: Sequence[Line]) -> list[Line]:
+    """Return the lines behind which the values as logged are drawn: the smoothed ones, of a chart with few lines."""
+    smoothed = [line for line in lines if line.curve.smoothed is not None]
+    return smoothed if len(lines) <= MOST_WITH_RAW else []
 
 
 def _optional_tables(layout: Layout, lines: Sequence[Line], clip: Clip | None) -> dict[str, pa.Table]:
@@ -109,15 +117,27 @@ def _areas_table(layout: Layout, lines: Sequence[Line]) -> pa.Table:
 
 
 def _columns(layout: Layout, lines: Sequence[Line], parts: Mapping[str, Sequence[Floats]]) -> dict[str, pa.Array]:
-    codes = np.repeat(np.array([line.number for line in lines]), [len(line.rows) for line in lines])
-    x = np.concatenate([np.empty(0), *(line.curve.x[line.rows] for line in lines)])
-    values = {name: np.concatenate([np.empty(0), *part]) for name, part in parts.items()}
+    placed = [_with_gaps(line, line.curve.x[line.rows], line.curve.gaps) for line in lines]
+    codes = np.repeat(np.array([line.number for line in lines]), [len(x) for x in placed])
+    x = np.concatenate([np.empty(0), *placed])
+    values = {
+        name: np.concatenate([np.empty(0), *(_with_gaps(*pair, np.nan) for pair in zip(lines, part, strict=True))])
+        for name, part in parts.items()
+    }
     code_type = pa.int8() if len(layout.labels) <= 2**7 else pa.int32()
     return {
         "x": _x_array(layout, x),
         **{name: pa.array(value, pa.float64(), mask=~np.isfinite(value)) for name, value in values.items()},
         "series": pa.DictionaryArray.from_arrays(pa.array(codes, code_type), pa.array(layout.labels, pa.string())),
     }
+
+
+def _with_gaps(line: Line, values: Floats, filler: Floats | float | None) -> Floats:
+    """Return a column of the rows of a line with one more row for each of its gaps."""
+    gaps = line.curve.gaps
+    if gaps is None or filler is None or not len(gaps):
+        return values
+    return np.insert(values, np.searchsorted(line.curve.x[line.rows], gaps), filler)
 
 
 def _x_array(layout: Layout, x: Floats) -> pa.Array:
@@ -128,10 +148,7 @@ def _x_array(layout: Layout, x: Floats) -> pa.Array:
 
 
 def _values(layout: Layout, line: Line, smoothed: bool) -> Floats:
-    if not smoothed or line.curve.smoothed is None:
-        return line.drawable[line.rows]
-    front = drawable_values(layout, line.curve.smoothed[line.rows])
-    return np.where(np.isfinite(line.drawable[line.rows]), front, np.nan)
+    return shown_values(layout, line, line.rows) if smoothed else line.drawable[line.rows]
 
 
 def _edges(layout: Layout, line: Line) -> tuple[Floats, Floats]:
@@ -190,15 +207,20 @@ def _limits_table(clip: Clip | None) -> pa.Table:
 
 def _caption(layout: Layout, lines: Sequence[Line], smoothing: float, clip: Clip | None, n_unplaced: int) -> str:
     """Return what was done to the data, a part per deed."""
-    is_smoothed = smoothing > 0 and any(line.curve.smoothed is not None for line in lines)
     parts = [
-        f"smoothed {smoothing:g}" if is_smoothed else "",
+        _smoothing_text(lines, smoothing),
         *_count_texts(lines, n_unplaced),
         *_mark_texts([line.curve for line in lines]),
         _clip_text(clip),
         *(band.words for band in layout.bands),
     ]
     return " · ".join(part for part in parts if part)
+
+
+def _smoothing_text(lines: Sequence[Line], smoothing: float) -> str:
+    if smoothing <= 0 or all(line.curve.smoothed is None for line in lines):
+        return ""
+    return f"smoothed {smoothing:g}" if _with_raw(lines) else f"smoothed {smoothing:g}, without the values as logged"
 
 
 def _count_texts(lines: Sequence[Line], n_unplaced: int) -> list[str]:

@@ -9,7 +9,7 @@ from monitor.charts.styles import Style
 from monitor.text import UNKNOWN, plain, shorten_middle
 
 XKind = Literal["step", "epoch", "relative", "wall"]
-YKind = Literal["number", "learning_rate", "seconds", "percent", "score"]
+YKind = Literal["number", "learning_rate", "seconds", "percent", "score", "celsius", "watts", "megabytes_per_second"]
 
 MAX_POINTS_PER_CHART = 1_000
 MAX_POINTS_OVERLAY = 4_000
@@ -53,6 +53,7 @@ class Layout:
         clip_outliers: True to have the y axis end where almost all values do; `y_domain` wins over it.
         bands: Stretches of the y axis that mean something.
         has_areas: True where lines have an area around them.
+        picks_out: True where the line nearest to the pointer comes to the front and the others fade.
     """
 
     labels: tuple[str, ...]
@@ -72,6 +73,7 @@ class Layout:
     clip_outliers: bool = False
     bands: tuple[ReferenceBand, ...] = ()
     has_areas: bool = False
+    picks_out: bool = False
 
 
 def layout_of(

@@ -75,6 +75,14 @@ def drawable_values(layout: Layout, value: Floats) -> Floats:
     return value if bool(possible.all()) else np.where(possible, value, np.nan)
 
 
+def shown_values(layout: Layout, line: Line, rows: Rows) -> Floats:
+    """Return the values of some rows as the line in front shows them: smoothed where it is."""
+    if line.curve.smoothed is None:
+        return line.drawable[rows]
+    front = drawable_values(layout, line.curve.smoothed[rows])
+    return np.where(np.isfinite(line.drawable[rows]), front, np.nan)
+
+
 def placed_on(layout: Layout, curve: Curve) -> Curve:
     """Return the part of a curve that has a place on the x axis: on a logarithmic one what lies above 0."""
     if not layout.log_x:

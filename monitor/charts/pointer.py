@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from monitor.charts.curves import Curve
@@ -19,25 +20,29 @@ MAX_PLACES = 500
 
 
 def hover_table(layout: Layout, lines: Sequence[Line], zone: tzinfo) -> pa.Table:
-    """Return the wide table under the pointer.
-
-    Where something happened, the usual positions close by are left out: the pointer need not hit it to the pixel.
-    """
-    happened = _what_happened(lines)
-    usual = spread(joined([line.curve.x[line.rows] for line in lines]), HOVER_ROWS)
-    alarms = joined([line.curve.x[line.alarms] for line in lines])[:HOVER_ROWS]
-    marked = joined([alarms, np.array(sorted(happened), np.float64)])
-    reach = float(usual[-1] - usual[0]) / HOVER_ROWS if len(usual) else 0.0
-    positions = joined([_far_from(usual, marked, reach), marked])
+    """Return the wide table under the pointer: one row per position."""
+    positions, reach = hover_positions(lines)
     columns: dict[str, pa.Array] = {
         "x": pa.array(positions * layout.x_scale, pa.float64()),
-        "position": pa.array([_position_text(layout, x, zone, happened) for x in positions], pa.string()),
+        "position": pa.array(position_texts(layout, positions, lines, zone), pa.string()),
     }
     for line in lines:
         label = layout.labels[line.number]
         texts = _texts_at(layout, line.curve, positions, reach)
         columns[f"s{line.number}"] = pa.array([f"{text}  {label}" for text in texts], pa.string())
     return pa.table(columns)
+
+
+def hover_positions(lines: Sequence[Line]) -> tuple[Floats, float]:
+    """Return where the pointer finds something, and how far a point may lie from there.
+
+    Where something happened, the usual positions close by are left out: the pointer need not hit it to the pixel.
+    """
+    usual = spread(joined([line.curve.x[line.rows] for line in lines]), HOVER_ROWS)
+    alarms = joined([line.curve.x[line.alarms] for line in lines])[:HOVER_ROWS]
+    marked = joined([alarms, np.array(sorted(_what_happened(lines)), np.float64)])
+    reach = float(usual[-1] - usual[0]) / HOVER_ROWS if len(usual) else 0.0
+    return joined([_far_from(usual, marked, reach), marked]), reach
 
 
 def joined(parts: Sequence[Floats | None]) -> Floats:
@@ -75,6 +80,12 @@ def _far_from(positions: Floats, marked: Floats, reach: float) -> Floats:
     return positions[distance > 1.5 * reach]
 
 
+def position_texts(layout: Layout, positions: Floats, lines: Sequence[Line], zone: tzinfo) -> list[str]:
+    """Return each position in words, with what happened there."""
+    happened = _what_happened(lines)
+    return [_position_text(layout, x, zone, happened) for x in positions]
+
+
 def _position_text(layout: Layout, x: float, zone: tzinfo, happened: Mapping[float, Sequence[str]]) -> str:
     words = happened.get(float(x), ())
     more = len(words) - MAX_NAMED_AT_ONCE
@@ -92,20 +103,30 @@ def _place_text(layout: Layout, x: float, zone: tzinfo) -> str:
 
 def _texts_at(layout: Layout, curve: Curve, positions: Floats, reach: float) -> list[str]:
     """Return the value of a curve at each position, as logged; unknown where no point lies within `reach`."""
+    rows, known = rows_near(layout, curve, positions, reach)
+    texts = iter(value_texts(layout, curve, rows[known]))
+    return [next(texts) if ok else UNKNOWN for ok in known]
+
+
+def rows_near(
+    layout: Layout, curve: Curve, positions: Floats, reach: float
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_]]:
+    """Return which row of a curve lies nearest to each position, and whether within `reach`."""
     if not len(curve.x):
-        return [UNKNOWN] * len(positions)
+        return np.zeros(len(positions), np.intp), np.zeros(len(positions), np.bool_)
     right = np.clip(np.searchsorted(curve.x, positions), 0, len(curve.x) - 1)
     left = np.clip(right - 1, 0, None)
     nearest = np.where(np.abs(curve.x[left] - positions) < np.abs(curve.x[right] - positions), left, right)
     if layout.steps:  # a held value counts until the next one
         nearest = np.where(curve.x[nearest] > positions, left, nearest)
         reach = math.inf
-    known = np.abs(curve.x[nearest] - positions) <= reach
+    return nearest, np.abs(curve.x[nearest] - positions) <= reach
+
+
+def value_texts(layout: Layout, curve: Curve, rows: npt.NDArray[np.intp]) -> list[str]:
+    """Return the values of some rows, as logged."""
     text = _value_text(layout)
-    return [
-        f"{text(float(curve.value[row]))}{_interval_text(curve, int(row), text)}" if ok else UNKNOWN
-        for row, ok in zip(nearest, known, strict=True)
-    ]
+    return [f"{text(float(curve.value[row]))}{_interval_text(curve, int(row), text)}" for row in rows]
 
 
 def _interval_text(curve: Curve, row: int, text: Callable[[float], str]) -> str:
@@ -121,5 +142,8 @@ def _value_text(layout: Layout) -> Callable[[float], str]:
         "seconds": format_duration,
         "percent": lambda value: f"{value:.0f} %",
         "score": lambda value: f"{value:.0f}",
+        "celsius": lambda value: f"{value:.0f} °C",
+        "watts": lambda value: f"{value:.0f} W",
+        "megabytes_per_second": lambda value: f"{format_number(value, 3)} MB/s",
     }
     return texts[layout.y_kind]

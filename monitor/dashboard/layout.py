@@ -7,7 +7,17 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from monitor.dashboard.lines import clipped, fit, harmless, style_of, without_middle
-from monitor.dashboard.panels import ENOUGH, checkpoints, curves, health, metrics, metrics_and_curve, resources
+from monitor.dashboard.panels import (
+    ENOUGH,
+    checkpoints,
+    curves,
+    health,
+    health_and_checks,
+    metrics,
+    metrics_and_curve,
+    metrics_and_other_curve,
+    resources,
+)
 from monitor.dashboard.screen import Size
 from monitor.status import RunStatus
 from monitor.text import format_age, format_time
@@ -16,7 +26,7 @@ TWO_COLUMNS_FROM: Final = 76  # cells of a terminal; below, the panels stand one
 BOXES_FROM: Final = 14  # lines below the head; with fewer, frames would take most of them
 CURVES_FROM: Final = 140  # from this width on a column of curves stands between the panels
 # Lines that a panel gets before another one gets more.
-LEAST_LINES: Final = {"metrics": 4, "health": 3, "resources": 2, "checkpoints": 1}
+LEAST_LINES: Final = {"metrics": 4, "health": 8, "resources": 2, "checkpoints": 1}
 
 Panel = Callable[[RunStatus, int, int], list[Text]]
 """Status, width and lines at most → the lines of a panel."""
@@ -53,9 +63,14 @@ def _title_line(status: RunStatus, columns: int, elapsed: float) -> Text:
 
 
 def _reason_line(status: RunStatus, columns: int) -> Text:
-    problems = f"Problems met while reading: {len(status.problems)}; `status` lists them. " if status.problems else ""
-    reason = f"At {format_time(status.now)[-8:]} UTC: {harmless(status.state.reason)}"
-    return clipped(Text.assemble((problems, "yellow"), (reason, "dim")), columns)
+    reason = harmless(status.state.reason)
+    dated = f"At {format_time(status.now)[-8:]} UTC: {reason}"
+    met = f"Problems met while reading: {len(status.problems)}" if status.problems else ""
+    problems = (f"{met}; `status` lists them. ", f"{met}. ") if met else ("",)
+    forms = [(problem, words) for words in (dated, reason) for problem in problems]
+    fits = (form for form in forms if cell_len("".join(form)) <= columns)
+    problem, words = next(fits, forms[-1])
+    return clipped(Text.assemble((problem, "yellow"), (words, "dim")), columns)
 
 
 def panel_lines(status: RunStatus, size: Size) -> list[Text]:
@@ -70,15 +85,15 @@ def panel_lines(status: RunStatus, size: Size) -> list[Text]:
         return _stacked(status, columns, lines)
     if columns < CURVES_FROM:
         left = columns // 2
-        beside = {"health": health, "resources": resources, "checkpoints": checkpoints}
+        beside = {"health": health_and_checks, "resources": resources, "checkpoints": checkpoints}
         return _beside(
             _boxes(status, {"metrics": metrics_and_curve}, left, lines), _boxes(status, beside, columns - left, lines)
         )
     side = min(columns // 3, 64)
     return _beside(
-        _boxes(status, {"metrics": metrics, "resources": resources}, side, lines),
+        _boxes(status, {"metrics": metrics_and_other_curve, "resources": resources}, side, lines),
         _framed("curves", status, curves, columns - 2 * side, lines - 2),
-        _boxes(status, {"health": health, "checkpoints": checkpoints}, side, lines),
+        _boxes(status, {"health": health_and_checks, "checkpoints": checkpoints}, side, lines),
     )
 
 

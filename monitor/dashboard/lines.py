@@ -14,6 +14,7 @@ from rich.text import Text
 from monitor.figures import Foreign
 from monitor.text import format_percent, plain, shorten_middle
 
+MORE: Final = " …"  # ends a line behind which others have no room
 LABEL_CELLS: Final = 13  # that the longest label of our own takes
 # Joiners, variation selectors, skin tones and the letters of flags: terminals do not agree on how wide they make text.
 _UNMEASURED: Final = {
@@ -69,7 +70,7 @@ def first_lines(lines: list[Text], room: int) -> list[Text]:
     if len(lines) <= room:
         return lines
     kept = lines[:room]
-    return [*kept[:-1], Text.assemble(kept[-1], " …")] if kept else []
+    return [*kept[:-1], Text.assemble(kept[-1], MORE)] if kept else []
 
 
 def fit(lines: Sequence[Text], width: int, height: int) -> list[Text]:
@@ -79,10 +80,23 @@ def fit(lines: Sequence[Text], width: int, height: int) -> list[Text]:
 
 
 def clipped(line: Text, width: int, *, pad: bool = False, mark: str = "…") -> Text:
-    """Return the line in at most `width` cells; what is cut off is replaced by the mark."""
-    fitting = line.copy()
+    """Return the line in at most `width` cells; what is cut off is replaced by the mark.
+
+    A line that says already that more would follow is cut between words.
+    """
+    fitting = _between_words(line, width) if line.plain.endswith(MORE) else line.copy()
     fitting.truncate(max(width, 0), overflow="ellipsis" if mark else "crop", pad=pad)
     return fitting
+
+
+def _between_words(line: Text, width: int) -> Text:
+    """Return a line that ends in `MORE` with so many words less that it has room, as far as that goes."""
+    shorter = line[: -len(MORE)]
+    while cell_len(shorter.plain) + len(MORE) > width and " " in shorter.plain.strip():
+        shorter.rstrip()
+        shorter = shorter[: shorter.plain.rindex(" ")]
+    shorter.rstrip()
+    return Text.assemble(shorter, MORE)
 
 
 def harmless(foreign: str) -> str:

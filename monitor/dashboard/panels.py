@@ -5,6 +5,7 @@ The same figures as in ``status`` and its JSON, in the longest form that has roo
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from rich.cells import cell_len
@@ -45,11 +46,13 @@ from monitor.figures import (
     progress_figures,
     saved_text,
     score_text,
+    time_left_forms,
     traffic_forms,
+    unchecked_sentences,
     used_text,
 )
 from monitor.plots import curve_lines, spark_of
-from monitor.schema import SEVERITIES, Checkpoint, Finding, GpuSample, Metric, RoleTag, Sample, TrendBar
+from monitor.schema import SEVERITIES, Checkpoint, Finding, GpuSample, Metric, Roles, RoleTag, Sample, TrendBar
 from monitor.status import RunStatus
 from monitor.text import (
     UNKNOWN,
@@ -63,7 +66,9 @@ from monitor.text import (
 )
 
 ENOUGH: Final = 1_000  # lines, more than any panel has
+FILLING_RANKS: Final = (50, 51)  # of lines of the health that are nice to have
 CURVE_LINES: Final = 9  # a curve that is lower tells too little
+FEWEST_REASONS: Final = 4  # lines; fewer would be cut in the middle of the first reason
 
 # --- metrics -------------------------------------------------------------------------------------------------------
 
@@ -79,11 +84,22 @@ def metrics(status: RunStatus, width: int, room: int) -> list[Text]:
 
 def metrics_and_curve(status: RunStatus, width: int, room: int) -> list[Text]:
     """Return the metrics, and the curve of the loss below them where enough room is left."""
+    return _metrics_above(status.roles.loss, status, width, room)
+
+
+def metrics_and_other_curve(status: RunStatus, width: int, room: int) -> list[Text]:
+    """Return the metrics, and below them a curve that `curves` does not show where enough room is left."""
+    shown = _main_curves(status.roles)
+    others = (role for role in (*status.roles.scores, *status.roles.validation) if role not in shown)
+    return _metrics_above(next(others, None), status, width, room)
+
+
+def _metrics_above(role: RoleTag | None, status: RunStatus, width: int, room: int) -> list[Text]:
     lines = metrics(status, width, room)
     height = min(room - len(lines) - 1, width // 2)
-    if room == ENOUGH or height < CURVE_LINES or status.roles.loss is None:
+    if room == ENOUGH or height < CURVE_LINES or role is None:
         return lines
-    return [*lines, Text(), *_curve(status, status.roles.loss, width, height)]
+    return [*lines, Text(), *_curve(status, role, width, height)]
 
 
 def _progress_bar(status: RunStatus, width: int) -> list[Block]:
@@ -96,13 +112,12 @@ def _progress_bar(status: RunStatus, width: int) -> list[Block]:
 
 def _progress_rows(status: RunStatus) -> list[Row]:
     figures = {figure.label: figure for figure in progress_figures(status, harmless)}
-    time_left = figures["Time left"].value
     learning_rate = figures["Learning rate"].value
     return [
         row(2, "Epoch", f"{figures['Epoch'].value}, step {figures['Step'].value}", figures["Epoch"].value)
         if status.progress.epoch is not None
         else row(2, "Step", figures["Step"].value),
-        row(3, "Time left", time_left, time_left.partition(" (")[0]),
+        row(3, "Time left", *time_left_forms(status, harmless)),
         _loss_row(status),
         Row(5, "Trend", lambda room: _trend_text(status, room)),
         row(4, "Learning rate", learning_rate, learning_rate.partition(" (")[0]),
@@ -177,24 +192,44 @@ def _trend_row(status: RunStatus, item: TrendBar, value: str, rank: int) -> Row:
 
 def health(status: RunStatus, width: int, room: int) -> list[Text]:
     """Return the score with its sum, the open findings with evidence and advice, and the titles of those over."""
+    return that_fit(_health_blocks(status, width, room), room)
+
+
+def _health_blocks(status: RunStatus, width: int, room: int) -> list[Block]:
     if not status.scalars.count:
-        return [Text(score_text(status.health))][:room]
+        return [Block(0, [Text(score_text(status.health))])]
     figures = {figure.label: figure for figure in health_figures(status, max(width - 24, 8))}
     findings = sorted(status.health.findings, key=_urgency)
     score, *others = blocks_of(_health_rows(status, figures, findings), width)
     total = _labelled_prose("Sum", figures["Sum"].value, width, label_width=10)
-    blocks = [score, Block(3, first_lines(total, max(room // 3, 1))), *others]
+    blocks = [score, Block(3, first_lines(total, max(room // 4, 1))), *others]
     for place, finding in enumerate(findings):
-        blocks.extend(_finding(status, finding, place, width))
-    return that_fit(blocks, room)
+        blocks.extend(_finding(status, finding, place, width, max(room // 4, 2)))
+    return blocks
+
+
+def health_and_checks(status: RunStatus, width: int, room: int) -> list[Text]:
+    """Return the health, and below it what was not checked where room is left.
+
+    Asked for all it has, it leaves out what only fills room that no other panel wants.
+    """
+    blocks = _health_blocks(status, width, room)
+    if room == ENOUGH:
+        return that_fit([block for block in blocks if block.rank not in FILLING_RANKS], room)
+    lines = that_fit(blocks, room)
+    rest = room - len(lines) - 2
+    if rest < FEWEST_REASONS or not status.health.checks.not_checked:
+        return lines
+    reasons = [line for sentence in unchecked_sentences(status.health) for line in _indented(sentence, width)]
+    return [*lines, Text(), Text("Not checked", "dim"), *first_lines(reasons, rest)]
 
 
 def _health_rows(status: RunStatus, figures: Mapping[str, Figure], findings: Sequence[Finding]) -> list[Row]:
     score = figures["Score"]
     return [
         row(0, "Score", score.value, *_short_scores(status), tone=score.tone),
-        row(51, "Course", figures["Course"].value),
-        row(50, "Checks", figures["Checks"].value),
+        row(FILLING_RANKS[1], "Course", figures["Course"].value),
+        row(FILLING_RANKS[0], "Checks", figures["Checks"].value),
         row(2, "Findings", *_counts(findings)),
     ]
 
@@ -222,8 +257,8 @@ def _counts(findings: Sequence[Finding]) -> tuple[str, ...]:
     return f"{len(opened)} open ({kinds}), {n_over} over", f"{len(opened)} open, {n_over} over"
 
 
-def _finding(status: RunStatus, finding: Finding, place: int, width: int) -> list[Block]:
-    """Return title, evidence and advice, only the title of one that is over.
+def _finding(status: RunStatus, finding: Finding, place: int, width: int, most: int) -> list[Block]:
+    """Return title, evidence in at most so many lines, and advice; only the title of one that is over.
 
     Evidence and advice of the first finding outlast the titles from the third on.
     """
@@ -233,19 +268,20 @@ def _finding(status: RunStatus, finding: Finding, place: int, width: int) -> lis
     title, evidence, told = ((1, 5, 7), (4, 9, 10))[place] if place < 2 else (6 + 2 * place, 21 + place, 22 + place)
     return [
         Block(title, [_title_of(status, finding, width, style_of(finding.severity))]),
-        Block(evidence, _indented(finding.evidence, width)),
+        Block(evidence, first_lines(_indented(finding.evidence, width), most)),
         Block(told, _indented(advice, width)),
     ]
 
 
 def _title_of(status: RunStatus, finding: Finding, width: int, style: str) -> Text:
-    """Return a finding in a line; where that is too long, without its place, then with a shorter name of its series."""
+    """Return a finding in a line; where that is too long, without its place, with a shorter series, without series."""
     over = "" if finding.open else ", over"
 
     def in_short(foreign: Foreign) -> str:
         return f"{finding_name(finding, foreign)}{over}"
 
-    forms = (finding_title(finding, status.progress, harmless), in_short(harmless), naming(in_short, width))
+    alone = f"{finding_name(replace(finding, tag=None))}{over}"
+    forms = (finding_title(finding, status.progress, harmless), in_short(harmless), naming(in_short, width), alone)
     return Text(fitting(forms, width), style)
 
 
@@ -270,11 +306,15 @@ def resources(status: RunStatus, width: int, room: int) -> list[Text]:
         return [Text("not read yet")][:room]
     rows = [
         *(_processor_row(sample), _memory_row(sample)),
-        *(_gpu_rows(sample.gpus, room - 2) or [row(1, "GPU", sample.gpu_note or UNKNOWN)]),
+        *(_gpu_rows(sample.gpus, room - 2) or [_no_gpu_row(sample)]),
         *([_disk_row(sample)] if sample.disk_free_bytes is not None else []),
         *([row(9, "Disk I/O", *traffic_forms(sample))] if traffic_forms(sample) else []),
     ]
     return that_fit(blocks_of(rows, width), room)
+
+
+def _no_gpu_row(sample: Sample) -> Row:
+    return row(1, "GPU", *((sample.gpu_note, "none, `status` says why") if sample.gpu_note else (UNKNOWN,)))
 
 
 def _processor_row(sample: Sample) -> Row:
@@ -372,11 +412,14 @@ def _checkpoint_row(rank: int, label: str, checkpoint: Checkpoint | None, now: f
 
 def curves(status: RunStatus, width: int, room: int) -> list[Text]:
     """Return the loss, a validation task or score and the learning rate as curves, as many as have room."""
-    roles = status.roles
-    chosen = [role for role in (roles.loss, *(roles.validation or roles.scores)[:1], roles.learning_rate) if role]
+    chosen = _main_curves(status.roles)
     count = max(min(len(chosen), room // (CURVE_LINES + 1)), 1)
     height = min(room // count, width // 2)
     return [line for role in chosen[:count] for line in _curve(status, role, width, height)]
+
+
+def _main_curves(roles: Roles) -> list[RoleTag]:
+    return [role for role in (roles.loss, *(roles.validation or roles.scores)[:1], roles.learning_rate) if role]
 
 
 def _curve(status: RunStatus, role: RoleTag, width: int, height: int) -> list[Text]:

@@ -17,10 +17,12 @@ Public names::
     assess_history(evidence, settings) -> tuple[HealthPoint, ...]
     Assessor().assess(evidence, settings, now) -> Assessment(health, history)    # continues while a run grows
     score_sum(health) -> "100 − 38 (loss rising since step 6,200) = 62"
+    label_of(finding) -> "loss rising"; label_of_check(kind)    # what every face calls them
 """
 
 from monitor.health.assessor import Assessment, Assessor, HealthPoint, assess, assess_history
 from monitor.health.evidence import Evidence
+from monitor.health.labels import label_of, label_of_check
 from monitor.health.rules import RULES
 from monitor.health.rules.rule import Rule
 from monitor.health.score import score_sum
@@ -34,5 +36,7 @@ __all__ = [
     "Rule",
     "assess",
     "assess_history",
+    "label_of",
+    "label_of_check",
     "score_sum",
 ]

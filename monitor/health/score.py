@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from monitor.health.episodes import Change, Episode
+from monitor.health.labels import label_of
 from monitor.health.rules import RULES
 from monitor.health.rules.rule import Rule
-from monitor.health.scene import is_reward
 from monitor.schema import SEVERITIES, Band, Deduction, Finding, Health, Severity
 from monitor.settings import HealthSettings
 from monitor.text import MINUS, format_moment
@@ -137,12 +137,11 @@ def _shown(points: float) -> str:
 
 def _reasons(findings: Sequence[Finding], first_epoch_step: int | None) -> str:
     first = findings[0]
-    label = "reward falling" if first.kind == "rising" and is_reward(first.tag or "") else RULE_OF[first.kind].label
     since = "" if first.onset_step is None else f" since {format_moment(first.onset_step, first_epoch_step)}"
     if not first.open:
         since = since.replace(" since ", " at ", 1) + ", recovered"
     more = f" and {len(findings) - 1} more" if len(findings) > 1 else ""
-    return f"{label}{since}{more}"
+    return f"{label_of(first)}{since}{more}"
 
 
 def _standing(episodes: Sequence[Episode], time: float) -> list[_Standing]:

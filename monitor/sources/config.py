@@ -66,6 +66,7 @@ STATE_KEYS = ("max_steps", "num_train_epochs", "epoch")
 _STEP_DIRECTORY = re.compile(r"checkpoint-(\d+)$")
 _MERGE_KEY = "<<"
 
+_Stamp = tuple[str, int, int]  # path, modification time, size
 Tree = Any  # None, bool, int, float, str, _Foreign, or a list or dict of trees
 
 
@@ -90,9 +91,47 @@ def read_configuration(run_directory: Path, log_directory: Path | None = None) -
         Values and where they come from; a file that cannot be read, or only in part, is a problem of kind
         ``config_unreadable`` and does not keep the others from being read.
     """
+    run, boundary = _resolved(run_directory, log_directory)
+    return _read_files(run, boundary, _files_of(run, boundary))
+
+
+class ConfigurationShelf:
+    """The configurations beside many runs: files that have not changed are not read again.
+
+    Not safe to share between threads.
+    """
+
+    def __init__(self) -> None:
+        self._held: dict[Path, tuple[tuple[_Stamp, ...], Configuration]] = {}
+
+    def read(self, run_directory: Path, log_directory: Path | None = None) -> Configuration:
+        """Return what `read_configuration` does; the same object as long as no file changes."""
+        run, boundary = _resolved(run_directory, log_directory)
+        files = _files_of(run, boundary)
+        stamps = tuple(map(_stamp, files))
+        held = self._held.get(run)
+        if held is None or held[0] != stamps:
+            held = self._held[run] = (stamps, _read_files(run, boundary, files))
+        return held[1]
+
+
+def _stamp(file: Path) -> _Stamp:
+    """Return what changes when a file does; one that is gone or refused has neither time nor size."""
+    try:
+        found = file.stat()
+    except OSError:
+        return str(file), 0, 0
+    return str(file), found.st_mtime_ns, found.st_size
+
+
+def _resolved(run_directory: Path, log_directory: Path | None) -> tuple[Path, Path]:
+    """Return the run directory and the directory that is never left upwards."""
     run = Path(os.path.realpath(run_directory))
-    boundary = run.parent if log_directory is None else Path(os.path.realpath(log_directory))
-    files = [file for place in _places(run, boundary) for file in _files_in(place, run)]
+    return run, run.parent if log_directory is None else Path(os.path.realpath(log_directory))
+
+
+def _read_files(run: Path, boundary: Path, files: Sequence[Path]) -> Configuration:
+    """Return what some files hold together; the first that has a key wins."""
     values: dict[str, ConfigValue] = {}
     sources: dict[str, str] = {}
     problems = [_too_many(run, len(files))] if len(files) > MAX_FILES else []
@@ -110,6 +149,11 @@ def read_configuration(run_directory: Path, log_directory: Path | None = None) -
 # --- which files ---------------------------------------------------------------------------------------------------
 
 
+def _files_of(run: Path, boundary: Path) -> list[Path]:
+    """Return the configuration files of a run, the one that wins first."""
+    return [file for place in _places(run, boundary) for file in _files_in(place, run)]
+
+
 def _places(run: Path, boundary: Path) -> list[Path]:
     """Return the directories to search, the nearest first."""
     places = [run]
@@ -121,7 +165,7 @@ def _places(run: Path, boundary: Path) -> list[Path]:
     return places
 
 
-def _names_in(place: Path) -> Sequence[str]:
+def _names_in(place: Path) -> tuple[str, ...]:
     """Return the names in a directory, sorted; none where it cannot be listed."""
     try:
         modified_ns = place.stat().st_mtime_ns
@@ -149,13 +193,19 @@ def _holds_steps(place: Path) -> bool:
 def _files_in(place: Path, run: Path) -> list[Path]:
     """Return the configuration files of one directory, the one that wins first."""
     names = _names_in(place)
-    chosen = sorted((name for name in names if _is_configuration(name, place == run)), key=_rank)
+    chosen = _chosen_names(names, place == run)
     files = [place / name for name in chosen]
     if os.path.isfile(place / HYDRA_FILE):  # noqa: PTH113 (False, not an error, where the directory is refused)
         files.insert(0, place / HYDRA_FILE)
     if STATE_FILE not in chosen:
         files.extend(_newest_state(place, names))
     return files
+
+
+@functools.lru_cache(maxsize=64)  # as above: without it a thousand runs would each sift a thousand names
+def _chosen_names(names: tuple[str, ...], nearest: bool) -> tuple[str, ...]:
+    """Return the names of configuration files among some names, the one that wins first."""
+    return tuple(sorted((name for name in names if _is_configuration(name, nearest)), key=_rank))
 
 
 def _is_configuration(name: str, nearest: bool) -> bool:
@@ -170,13 +220,19 @@ def _rank(name: str) -> tuple[int, str]:
     return (STEMS.index(stem) if stem in STEMS else len(STEMS), name)
 
 
-def _newest_state(place: Path, names: Sequence[str]) -> Iterator[Path]:
+def _newest_state(place: Path, names: tuple[str, ...]) -> Iterator[Path]:
     # Source: transformers' Trainer saves its state into each checkpoint, into the output directory only at the end.
-    steps = {int(match[1]): name for name in names if (match := _STEP_DIRECTORY.match(name))}
-    if steps:
-        state = place / steps[max(steps)] / STATE_FILE
+    newest = _newest_step(names)
+    if newest is not None:
+        state = place / newest / STATE_FILE
         if os.path.isfile(state):  # noqa: PTH113 (as above)
             yield state
+
+
+@functools.lru_cache(maxsize=64)
+def _newest_step(names: tuple[str, ...]) -> str | None:
+    steps = {int(match[1]): name for name in names if (match := _STEP_DIRECTORY.match(name))}
+    return steps[max(steps)] if steps else None
 
 
 def _too_many(run: Path, count: int) -> ReadProblem:

@@ -21,7 +21,7 @@ import numpy as np
 
 MAX_TAG_BYTES = 65_536
 _MAX_VARINT_BYTES = 10
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 
 # DataType of types.proto → layout of one element in `tensor_content`.
 _CONTENT_DTYPES = {
@@ -138,14 +138,14 @@ def read_layout(payload: bytes, scalar_tags: set[bytes]) -> Layout:
         WireError: The payload is no event.
     """
     layout = Layout()
-    for number, kind, start, end in _fields(payload, 0, len(payload)):
-        if number == 1 and kind == _FIXED64:
+    for number, kind, start, end in read_fields(payload, 0, len(payload)):
+        if number == 1 and kind == FIXED64:
             layout.wall_start = start
-        elif number == 2 and kind == _VARINT:
+        elif number == 2 and kind == VARINT:
             layout.step_start, layout.step_size = start, end - start
-        elif number == 5 and kind == _BYTES:
-            for value_number, value_kind, value_start, value_end in _fields(payload, start, end):
-                if value_number == 1 and value_kind == _BYTES:
+        elif number == 5 and kind == BYTES:
+            for value_number, value_kind, value_start, value_end in read_fields(payload, start, end):
+                if value_number == 1 and value_kind == BYTES:
                     _add_value(payload, value_start, value_end, layout, scalar_tags)
     return layout
 
@@ -204,7 +204,7 @@ def read_value(payload: bytes, slot: Slot) -> float:
     return float(np.frombuffer(payload, slot.dtype, 1, slot.value_start)[0])
 
 
-def _fields(payload: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
+def read_fields(payload: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, int]]:
     """Yield number, wire type, start and end of the content of each field of the message in ``payload[at:end]``."""
     while at < end:
         key = payload[at]
@@ -213,14 +213,14 @@ def _fields(payload: bytes, at: int, end: int) -> Iterator[tuple[int, int, int, 
         else:
             key, start = read_varint(payload, at)
         kind = key & 7
-        if kind == _BYTES:
+        if kind == BYTES:
             size, start = read_varint(payload, start)
             at = start + size
-        elif kind == _VARINT:
+        elif kind == VARINT:
             _, at = read_varint(payload, start)
-        elif kind == _FIXED64:
+        elif kind == FIXED64:
             at = start + 8
-        elif kind == _FIXED32:
+        elif kind == FIXED32:
             at = start + 4
         else:
             raise WireError("unknown wire type")
@@ -235,14 +235,14 @@ def _add_value(payload: bytes, at: int, end: int, layout: Layout, scalar_tags: s
     simple: int | None = None
     tensor: tuple[int, int] | None = None
     plugin: str | None = None
-    for number, kind, start, stop in _fields(payload, at, end):
-        if number == 1 and kind == _BYTES:
+    for number, kind, start, stop in read_fields(payload, at, end):
+        if number == 1 and kind == BYTES:
             tag = (start, stop)
-        elif number == 2 and kind == _FIXED32:
+        elif number == 2 and kind == FIXED32:
             simple, tensor = start, None  # value is a oneof: the last one written counts
-        elif number == 8 and kind == _BYTES:
+        elif number == 8 and kind == BYTES:
             tensor, simple = (start, stop), None
-        elif number == 9 and kind == _BYTES:
+        elif number == 9 and kind == BYTES:
             plugin = _plugin(payload, start, stop)
     if tag[1] - tag[0] > MAX_TAG_BYTES:
         raise WireError("tag longer than any name")
@@ -266,10 +266,10 @@ def _add_value(payload: bytes, at: int, end: int, layout: Layout, scalar_tags: s
 
 def _plugin(payload: bytes, at: int, end: int) -> str:
     """Return ``SummaryMetadata.plugin_data.plugin_name``."""
-    for number, kind, start, stop in _fields(payload, at, end):
-        if number == 1 and kind == _BYTES:
-            for inner, inner_kind, inner_start, inner_stop in _fields(payload, start, stop):
-                if inner == 1 and inner_kind == _BYTES:
+    for number, kind, start, stop in read_fields(payload, at, end):
+        if number == 1 and kind == BYTES:
+            for inner, inner_kind, inner_start, inner_stop in read_fields(payload, start, stop):
+                if inner == 1 and inner_kind == BYTES:
                     return payload[inner_start:inner_stop].decode("utf-8", "replace")
     return ""
 
@@ -279,19 +279,19 @@ def _tensor_slot(payload: bytes, at: int, end: int, tag: tuple[int, int]) -> Slo
     dtype, elements = 0, 1
     where: tuple[int, str] | None = None
     value: float | None = None
-    for number, kind, start, stop in _fields(payload, at, end):
-        if number == _TENSOR_DTYPE and kind == _VARINT:
+    for number, kind, start, stop in read_fields(payload, at, end):
+        if number == _TENSOR_DTYPE and kind == VARINT:
             dtype = read_varint(payload, start)[0]
-        elif number == _TENSOR_SHAPE and kind == _BYTES:
+        elif number == _TENSOR_SHAPE and kind == BYTES:
             elements = _elements(payload, start, stop)
-        elif number == _TENSOR_CONTENT and kind == _BYTES and stop > start:
+        elif number == _TENSOR_CONTENT and kind == BYTES and stop > start:
             if dtype == _BFLOAT16 and stop - start == 2:
                 value = _bfloat16(int.from_bytes(payload[start:stop], "little"))
             elif dtype in _CONTENT_DTYPES and stop - start == np.dtype(_CONTENT_DTYPES[dtype]).itemsize:
                 where = (start, _CONTENT_DTYPES[dtype])
-        elif number in _FIXED_FIELDS and kind != _VARINT and stop - start == np.dtype(_FIXED_FIELDS[number]).itemsize:
+        elif number in _FIXED_FIELDS and kind != VARINT and stop - start == np.dtype(_FIXED_FIELDS[number]).itemsize:
             where = (start, _FIXED_FIELDS[number])
-        elif number in _VARINT_FIELDS and kind in (_VARINT, _BYTES) and stop > start:
+        elif number in _VARINT_FIELDS and kind in (VARINT, BYTES) and stop > start:
             value = _element(read_varint(payload, start)[0], number, dtype)
     if elements != 1 or (where is None and value is None):
         return None
@@ -301,12 +301,12 @@ def _tensor_slot(payload: bytes, at: int, end: int, tag: tuple[int, int]) -> Slo
 def _elements(payload: bytes, at: int, end: int) -> int:
     """Return the number of elements of a ``TensorShapeProto``; 1 for the shape ``()``."""
     elements = 1
-    for number, kind, start, stop in _fields(payload, at, end):
-        if number == 2 and kind == _BYTES:
+    for number, kind, start, stop in read_fields(payload, at, end):
+        if number == 2 and kind == BYTES:
             sizes = [
                 signed(read_varint(payload, inner_start)[0])
-                for inner, inner_kind, inner_start, _ in _fields(payload, start, stop)
-                if inner == 1 and inner_kind == _VARINT
+                for inner, inner_kind, inner_start, _ in read_fields(payload, start, stop)
+                if inner == 1 and inner_kind == VARINT
             ]
             elements *= sizes[-1] if sizes else 0
     return elements

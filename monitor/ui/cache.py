@@ -13,7 +13,7 @@ from monitor.charts.relations import Parallel, Scatter
 from monitor.report_files import ReportShelf
 from monitor.run_charts import RunChart
 from monitor.settings import Settings, read_settings
-from monitor.watch import CHECK_KINDS, LogWatch
+from monitor.watch import CHECK_KINDS, LogWatch, ResourceSampler, start_sampler
 
 Made = TypeVar("Made")
 
@@ -25,7 +25,14 @@ def log_watch(directories: tuple[Path, ...], run_directory: Path | None, setting
     Raises:
         SettingInvalid: The settings file is missing or wrong.
     """
-    return LogWatch(directories, settings(settings_file), run_directory=run_directory)
+    chosen = settings(settings_file)
+    return LogWatch(directories, chosen, run_directory=run_directory, sampler=_sampler(settings_file))
+
+
+@st.cache_resource(max_entries=1, show_spinner=False, on_release=ResourceSampler.stop)
+def _sampler(settings_file: Path | None) -> ResourceSampler:
+    """Return the one sampler of the machine for all readers; it begins when the first page opens."""
+    return start_sampler(settings(settings_file))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

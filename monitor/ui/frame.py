@@ -122,6 +122,7 @@ class Places:
     findings: DeltaGenerator
     curves: DeltaGenerator
     machine: DeltaGenerator
+    history: DeltaGenerator
     tables: DeltaGenerator
 
 
@@ -318,7 +319,8 @@ def lay_out_run() -> tuple[Places, ChartView]:
     figures, findings = st.container(), st.container()
     with st.container(horizontal=True, vertical_alignment="bottom", gap="medium", key="chart-controls"):
         view = pick_chart_view()
-    return Places(figures, findings, st.container(), st.container(), st.container()), view
+    curves, machine, history, tables = (st.container() for _ in range(4))
+    return Places(figures, findings, curves, machine, history, tables), view
 
 
 def pick_run(runs: RunList, *, follow: bool = False) -> str | None:

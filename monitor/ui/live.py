@@ -7,15 +7,21 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import streamlit as st
 
-from monitor.figures import BAND_WORDS, VERDICT_WORDS, moment, saved_text, sum_text
+from monitor.figures import (
+    BAND_WORDS,
+    VERDICT_WORDS,
+    moment,
+    saved_text,
+    sum_text,
+    time_left_basis,
+    time_left_text,
+)
 from monitor.live_figures import (
     check_label,
     finding_label,
     position_text,
     since_text,
     speed_text,
-    time_left_basis,
-    time_left_text,
 )
 from monitor.markdown import prose
 from monitor.schema import (

@@ -4,6 +4,7 @@ import re
 import shlex
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import streamlit as st
@@ -11,6 +12,7 @@ import streamlit as st
 from monitor.comparison_report import COMPARISON_SECTIONS, report_of
 from monitor.document import Document
 from monitor.live_figures import what_is_shown
+from monitor.number_style import SEPARATORS, NumberStyle, example_of
 from monitor.report import RUN_SECTIONS, ReportContext
 from monitor.report_files import Format, ReportFile, make_report
 from monitor.status import RunStatus
@@ -34,7 +36,27 @@ _PICTURE: Final = re.compile(r"^!\[[^\]]*\]\((charts/[a-z0-9-]+\.png)\)$", re.MU
 # --- what goes in --------------------------------------------------------------------------------------------------
 
 
-def pick_format() -> Format:
+@dataclass(frozen=True, slots=True)
+class Choices:
+    """What a reader chose.
+
+    Args:
+        form: The format.
+        sections: Keys of the sections, in the order of reading; none for the whole report.
+        numbers: How numbers are written.
+    """
+
+    form: Format
+    sections: tuple[str, ...]
+    numbers: NumberStyle
+
+
+def pick_choices(n_runs: int) -> Choices:
+    """Draw the choices a report is made by."""
+    return Choices(_pick_format(), _pick_sections(n_runs), _pick_numbers())
+
+
+def _pick_format() -> Format:
     """Draw the choice of the format."""
     chosen: Format = st.radio(
         "Format",
@@ -48,7 +70,7 @@ def pick_format() -> Format:
     return chosen
 
 
-def pick_sections(n_runs: int) -> tuple[str, ...]:
+def _pick_sections(n_runs: int) -> tuple[str, ...]:
     """Draw the choice of sections; none chosen means the whole report."""
     known = RUN_SECTIONS if n_runs == 1 else COMPARISON_SECTIONS
     chosen = st.multiselect(
@@ -64,26 +86,41 @@ def pick_sections(n_runs: int) -> tuple[str, ...]:
     return tuple(key for key in known if key in set(chosen))
 
 
+def _pick_numbers() -> NumberStyle:
+    """Draw the choice of how numbers are written."""
+    chosen: NumberStyle = st.radio(
+        "Numbers",
+        list(SEPARATORS),
+        format_func=example_of,
+        key="numbers",
+        bind="query-params",
+        horizontal=True,
+        help="What stands between thousands and before decimals. The CSV in a ZIP always has 1234.5, for programs.",
+    )
+    return chosen
+
+
 # --- the file ------------------------------------------------------------------------------------------------------
 
 
-def build_report(watch: LogWatch, statuses: Sequence[RunStatus], form: Format, keys: Sequence[str]) -> ReportFile:
+def build_report(watch: LogWatch, statuses: Sequence[RunStatus], choices: Choices) -> ReportFile:
     """Return the report of one run or, for several, of their comparison, and show how far making it is.
 
     As long as the runs have nothing new it is not made again.
     """
-    made_of = repr((form, tuple(keys), [what_is_shown(status) for status in statuses]))
-    return cache.report_shelf().take(made_of, lambda: _make(watch, statuses, form, keys))
+    made_of = repr((choices, [what_is_shown(status) for status in statuses]))
+    return cache.report_shelf().take(made_of, lambda: _make(watch, statuses, choices))
 
 
-def _make(watch: LogWatch, statuses: Sequence[RunStatus], form: Format, keys: Sequence[str]) -> ReportFile:
+def _make(watch: LogWatch, statuses: Sequence[RunStatus], choices: Choices) -> ReportFile:
     bar = st.empty()
 
     def tell(done: int, total: int, words: str) -> None:
         bar.progress(done / total, text=f"Making the report: {words}")
 
-    document = _document(watch, statuses, _command(watch, statuses, form, keys))
-    file = make_report(document.only(frozenset(keys)) if keys else document, form, statuses, tell)
+    document = _document(watch, statuses, _command(watch, statuses, choices))
+    shown = document.only(frozenset(choices.sections)) if choices.sections else document
+    file = make_report(shown.with_numbers(choices.numbers), choices.form, statuses, tell)
     bar.empty()
     return file
 
@@ -95,7 +132,7 @@ def _document(watch: LogWatch, statuses: Sequence[RunStatus], command: str) -> D
     return report_of(statuses, hparams, context, frame.run_styles(watch))
 
 
-def _command(watch: LogWatch, statuses: Sequence[RunStatus], form: Format, keys: Sequence[str]) -> str:
+def _command(watch: LogWatch, statuses: Sequence[RunStatus], choices: Choices) -> str:
     """Return the command that makes the same report in a terminal."""
     places = ("--run-dir", str(watch.run_directory)) if watch.run_directory else ()
     words = [
@@ -103,8 +140,9 @@ def _command(watch: LogWatch, statuses: Sequence[RunStatus], form: Format, keys:
         *(() if places else (status.run.name for status in statuses)),
         *(word for directory in watch.directories for word in ("--logdir", str(directory))),
         *places,
-        *(("--sections", ",".join(keys)) if keys else ()),
-        *("-o", _file_name(statuses, form)),
+        *(("--sections", ",".join(choices.sections)) if choices.sections else ()),
+        *(("--numbers", choices.numbers) if choices.numbers != "en" else ()),
+        *("-o", _file_name(statuses, choices.form)),
     ]
     return shlex.join(words)
 

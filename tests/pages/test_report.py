@@ -51,6 +51,14 @@ def test_only_the_sections_chosen_are_in_the_report(log_directory, open_page: Op
     assert re.findall("^## (.*)$", words_of(app), re.MULTILINE) == ["Findings", "Guidance"]
 
 
+def test_the_numbers_are_written_as_chosen_in_the_address(log_directory, open_page: OpenPage):
+    write_run(log_directory, "task/run_1")
+    app = open_page("report", format="Markdown", numbers="1.234,5", sections="Summary")
+    assert_no_fault(app)
+    assert re.search(r"\| Loss \| \d,\d+, ", words_of(app))
+    assert "--sections summary --numbers de -o" in words_of(app)
+
+
 def test_several_runs_give_a_comparison_report(log_directory, open_page: OpenPage):
     write_run(log_directory, "a", healthy_loss(20))
     write_run(log_directory, "b", nan_at(healthy_loss(20), 5))

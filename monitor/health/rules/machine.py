@@ -472,7 +472,7 @@ def _swapping(readings: Readings, used_percent: Floats) -> Gauge:
 
 def _disk(scene: Scene, readings: Readings) -> Iterator[Gauge]:
     """Return when the disk cannot take two more checkpoints, is nearly full, or will be before the run ends."""
-    size = _disk_total(readings)
+    size = _disk_total(scene)
     free = readings.host(lambda sample: sample.disk_free_bytes if sample.disk_total_bytes == size else None)
     medians = readings.quantiles(free, 0.5)[:, 0]
     limits = _disk_limits(scene, size)
@@ -490,9 +490,10 @@ def _disk(scene: Scene, readings: Readings) -> Iterator[Gauge]:
     yield Gauge("disk_full", "machine", read)
 
 
-def _disk_total(readings: Readings) -> int | None:
+def _disk_total(scene: Scene) -> int | None:
     """Return the size of the disk of the newest reading; readings of other disks say nothing about it."""
-    return readings.samples[-1].disk_total_bytes if readings.samples else None
+    samples = scene.evidence.samples
+    return samples[-1].disk_total_bytes if samples else None
 
 
 def _disk_limits(scene: Scene, total: int | None) -> Limits:
