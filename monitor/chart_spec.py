@@ -9,11 +9,13 @@ import altair as alt
 
 from monitor.charts import Layout
 from monitor.charts.styles import ALARM_COLOR, BAND_COLOR, CHECKPOINT_COLOR, LINE_WIDTH, RESTART_COLOR
+from monitor.pick_spec import front_param, front_units, let_hide
 
 RAW_OPACITY = 0.2
 AREA_OPACITY = 0.16
-DIMMED_RAW_OPACITY = 0.05
-DIMMED_AREA_OPACITY = 0.04
+# A solid line among dashed ones: the scale needs a list for every series. One of short strokes without gaps would be
+# cut into them: a hundred such lines take the browser a tenth of a second.
+SOLID: Final[list[int]] = []
 
 
 def build_spec(layout: Layout, *, interactive: bool = True) -> dict[str, Any]:
@@ -28,8 +30,15 @@ def build_spec(layout: Layout, *, interactive: bool = True) -> dict[str, Any]:
     same whatever the lines hold; descriptions and tooltips per point cost more than the drawing itself.
     """
     units = [_unit(name, chart) for name, chart in _layers(layout, interactive).items()]
+    lines = next(unit for unit in units if unit["name"] == "lines")
+    if interactive and len(layout.labels) > 1:
+        let_hide(units, lines)
+    if interactive and layout.picks_out:
+        units += front_units(layout, lines)
     # Streamlit looks for parameters at the top only; `views` says where each of them lives.
     params = [param | {"views": [unit["name"]]} for unit in units for param in unit.pop("params", [])]
+    if interactive and layout.picks_out:
+        params.append(front_param())
     return {
         "$schema": alt.SCHEMA_URL,
         "layer": units,
@@ -61,22 +70,18 @@ CONFIG: Final[dict[str, Any]] = {
 
 def _layers(layout: Layout, interactive: bool) -> dict[str, alt.Chart]:
     """Return the layers by the name of their data set, from the back to the front."""
-    # A click on a name dims the others. The pointer on it could too, but Vega-Lite would not take that back when it
-    # leaves: a selection that is bound to the legend cannot be cleared by an event.
-    can_choose = interactive and len(layout.labels) > 1
-    chosen = alt.selection_point(name="chosen", fields=["series"], bind="legend") if can_choose else None
     layers = {
         "bands": _bands(layout) if layout.bands else None,
         "limits": _limits(layout) if layout.clip_outliers else None,
-        "areas": _areas(layout, chosen) if layout.has_areas else None,
+        "areas": _areas(layout) if layout.has_areas else None,
         "restarts": _rules(layout, "restarts", RESTART_COLOR),
         "onsets": _onsets(layout),
-        "raw": _faint_lines(layout, chosen),
-        "lines": _lines(layout, chosen, interactive),
+        "raw": _faint_lines(layout),
+        "lines": _lines(layout, interactive),
         "dots": _dots(layout),
         "checkpoints": _checkpoints(layout),
         "alarms": _alarms(layout),
-        "hover": _pointer(layout) if interactive else None,
+        "hover": _pointer(layout) if interactive and not layout.picks_out else None,
     }
     return {name: chart for name, chart in layers.items() if chart is not None}
 
@@ -165,8 +170,7 @@ def _color(layout: Layout) -> alt.Color:
 
 
 def _dash(layout: Layout) -> alt.StrokeDash:
-    # A dash of one long stroke is a solid line: the scale needs a list for every series.
-    dashes = [list(style.dash) or [1, 0] for style in layout.styles]
+    dashes = [list(style.dash) or SOLID for style in layout.styles]
     scale = alt.Scale(domain=list(layout.labels), range=dashes)
     return alt.StrokeDash("series", type="nominal", scale=scale, legend=_legend(layout))
 
@@ -177,12 +181,6 @@ def _width(layout: Layout) -> alt.StrokeWidth:
 
 
 # --- lines ---------------------------------------------------------------------------------------------------------
-
-
-def _opacity(chosen: alt.Parameter | None, full: float, dimmed: float) -> Any:  # noqa: ANN401
-    if chosen is None:
-        return alt.value(full)
-    return alt.condition(chosen, alt.value(full), alt.value(dimmed))
 
 
 def _line_mark(layout: Layout, name: str, width: float | None) -> alt.Chart:
@@ -198,18 +196,16 @@ def _line_mark(layout: Layout, name: str, width: float | None) -> alt.Chart:
     return drawn
 
 
-def _faint_lines(layout: Layout, chosen: alt.Parameter | None) -> alt.Chart:
-    faint: alt.Chart = _line_mark(layout, "raw", 1.2).encode(opacity=_opacity(chosen, RAW_OPACITY, DIMMED_RAW_OPACITY))
+def _faint_lines(layout: Layout) -> alt.Chart:
+    faint: alt.Chart = _line_mark(layout, "raw", 1.2).encode(opacity=alt.value(RAW_OPACITY))
     return faint
 
 
-def _lines(layout: Layout, chosen: alt.Parameter | None, interactive: bool) -> alt.Chart:
+def _lines(layout: Layout, interactive: bool) -> alt.Chart:
     one_width = len({style.width for style in layout.styles}) == 1
     # A width of the mark would win over those of the series.
     mark = _line_mark(layout, "lines", LINE_WIDTH if one_width else None)
-    chart = mark.encode(opacity=_opacity(chosen, 1.0, RAW_OPACITY))
-    if not one_width:
-        chart = chart.encode(strokeWidth=_width(layout))
+    chart = mark if one_width else mark.encode(strokeWidth=_width(layout))
     if interactive:
         # Ctrl (or a pinch) zooms: a bare wheel has to scroll the page even with the pointer over a chart.
         chart = chart.add_params(
@@ -217,11 +213,10 @@ def _lines(layout: Layout, chosen: alt.Parameter | None, interactive: bool) -> a
                 name="zoom", bind="scales", encodings=["x"], zoom="wheel![event.ctrlKey || event.metaKey]"
             )
         )
-    lines: alt.Chart = chart if chosen is None else chart.add_params(chosen)
-    return lines
+    return chart
 
 
-def _areas(layout: Layout, chosen: alt.Parameter | None) -> alt.Chart:
+def _areas(layout: Layout) -> alt.Chart:
     """Return the areas around lines: the interval of a mean, in the colour of its line."""
     interpolate: Literal["step-after", "linear"] = "step-after" if layout.steps else "linear"
     mark = alt.Chart(_table("areas")).mark_area(clip=True, tooltip=None, interpolate=interpolate, strokeWidth=0)
@@ -230,7 +225,7 @@ def _areas(layout: Layout, chosen: alt.Parameter | None) -> alt.Chart:
         y=_y(layout, "low"),
         y2=alt.Y2("high"),
         color=_color(layout),
-        opacity=_opacity(chosen, AREA_OPACITY, DIMMED_AREA_OPACITY),
+        opacity=alt.value(AREA_OPACITY),
     )
     return areas
 

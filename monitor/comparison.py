@@ -9,6 +9,7 @@ from typing import Any
 from monitor.analysis.compare import Comparison, GroupRow, Reading, compare_runs, is_test
 from monitor.analysis.configurations import (
     Association,
+    Difference,
     SortedDifference,
     associations,
     merged,
@@ -110,6 +111,34 @@ def compare_statuses(
         configurations,
         difference,
         _associations(comparison, difference),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Arrangement:
+    """How all runs of a list belong together.
+
+    Args:
+        groups: Run → name of its group; without the runs that nothing repeats.
+        settings: What is configured differently, key → run → value; the keys that most runs tell come first.
+    """
+
+    groups: Mapping[str, str]
+    settings: Difference
+
+
+def arrange(configurations: Mapping[str, Configuration], group_pattern: str | None = None) -> Arrangement:
+    """Return which runs repeat one configuration, and what differs between them.
+
+    Raises:
+        UsageInvalid: The pattern cannot be used.
+    """
+    groups = find_groups(list(configurations), configurations, group_pattern)
+    settings = sort_difference(configurations).settings
+    told = {key: sum(value is not None for value in values.values()) for key, values in settings.items()}
+    return Arrangement(
+        {run: group.name for group in groups if len(group.runs) > 1 for run in group.runs},
+        {key: settings[key] for key in sorted(settings, key=lambda key: (-told[key], key))},
     )
 
 

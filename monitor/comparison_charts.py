@@ -217,8 +217,10 @@ def _layout(curves: Sequence[charts.Curve], axis: XKind, view: ChartView, height
     """Return the layout of an overlay: the names of many lines are short and share the rows of the legend."""
     many = len(curves) > FEW_LINES
     shown = [replace(curve, label=_short(curve.label)) for curve in curves] if many else curves
+    if len(curves) > charts.MOST_STYLES:
+        shown = [replace(curve, style=_without_palette_dash(curve.style)) for curve in shown]
     legend_rows = min(len(curves), LEGEND_NAMES) // LEGEND_COLUMNS if many else 0
-    return charts.layout_of(
+    layout = charts.layout_of(
         shown,
         axis,
         log_y=view.log_y,
@@ -229,6 +231,15 @@ def _layout(curves: Sequence[charts.Curve], axis: XKind, view: ChartView, height
         # One name per row still fits on a phone; more lines than a phone can show share the rows of a wide page.
         width_characters=WIDE_CHARACTERS if many and height == OVERLAY_HEIGHT else NARROW_CHARACTERS,
     )
+    return replace(layout, picks_out=len(curves) > 1)
+
+
+def _without_palette_dash(style: Style) -> Style:
+    """Return a style drawn solid, but for a validation: among so many lines a dash tells no run from another.
+
+    To draw a hundred lines stroke by stroke takes the browser three times as long.
+    """
+    return style if style.dash == VALIDATION_DASH else replace(style, dash=())
 
 
 def _short(label: str) -> str:

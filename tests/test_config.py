@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from monitor.schema import Configuration
-from monitor.sources.config import MAX_KEYS, read_configuration, typed
+from monitor.sources.config import MAX_KEYS, ConfigurationShelf, read_configuration, typed
 
 
 def read(directory: Path, text: str, name: str = "config.yaml") -> Configuration:
@@ -400,3 +400,41 @@ def test_too_many_files_are_said(tmp_path):
     found = read_configuration(tmp_path)
     assert len(found.values) == 20
     assert "25" in found.problems[0].detail
+
+
+# --- many runs -------------------------------------------------------------------------------------------------------
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(tmp_path):
+    read(tmp_path, "lr: 0.1\n")
+    shelf = ConfigurationShelf()
+    first = shelf.read(tmp_path)
+    assert first == read_configuration(tmp_path)
+    assert shelf.read(tmp_path) is first
+
+
+def test_a_file_that_has_changed_or_come_is_read_again(tmp_path):
+    read(tmp_path, "lr: 0.1\n")
+    shelf = ConfigurationShelf()
+    shelf.read(tmp_path)
+    read(tmp_path, "lr: 0.25\n")
+    assert shelf.read(tmp_path).values["lr"] == 0.25
+    read(tmp_path, "seed: 3\n", "more.yaml")
+    assert shelf.read(tmp_path).values["seed"] == 3
+
+
+def test_a_file_that_is_gone_is_forgotten(tmp_path):
+    read(tmp_path, "lr: 0.1\n")
+    shelf = ConfigurationShelf()
+    shelf.read(tmp_path)
+    (tmp_path / "config.yaml").unlink()
+    assert shelf.read(tmp_path) == Configuration()
+
+
+def test_a_link_that_leads_out_is_not_followed_by_the_shelf(tmp_path):
+    secret = tmp_path / "secret.yaml"
+    secret.write_text("password: x\n")
+    run = tmp_path / "logs" / "run"
+    run.mkdir(parents=True)
+    (run / "config.yaml").symlink_to(secret)
+    assert "password" not in ConfigurationShelf().read(run, tmp_path / "logs").values

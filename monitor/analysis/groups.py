@@ -24,6 +24,7 @@ MOST_VALUE_CHARACTERS = 32
 _CLEAN_RL = re.compile(r"__\d+__\d{9,10}(?=$|/)")
 _SHORT_SEED = re.compile(r"[-_.]s\d+(?=$|/)")
 _NUMBER = re.compile(r"(?:(?<=[^\d])[-_.]|(?<=/)|^)(\d{1,3})$")
+_END_NUMBER = re.compile(r"[-_. ]*\d+$")
 _COUNTED_BY_ITSELF = re.compile(r"(?:^|/)version$")  # Lightning counts every run of every configuration
 _SAYS_NOTHING = re.compile(r"runs?|seeds?|version|train(?:ing)?|logs?|tb|tensorboard|\W*", re.IGNORECASE)
 _TELLING = re.compile(  # of keys that tell equally much, those that people name a configuration by
@@ -231,9 +232,17 @@ def _named(
             texts = [_value_text(settings[run].get(key), configurations[run], key) for key in keys]
             name = ", ".join(f"{key}={text}" for key, text in zip(short, texts, strict=True))
         else:
-            name = group.name or stem_of(run)
+            name = group.name or _common_name(group.runs)
         named.append(replace(group, name=name))
     return named
+
+
+def _common_name(runs: Sequence[str]) -> str:
+    """Return the common part of the names of a group; without a stem what stands before the number: ``run``."""
+    stem = stem_of(runs[0])
+    if len(runs) == 1 or stem != runs[0]:
+        return stem
+    return _END_NUMBER.sub("", stem) or stem
 
 
 def distinguishing_keys(settings: Sequence[Mapping[str, Identity]]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from monitor.schema import Severity
 # 3 : 1 against a white and a near-black page. Source: Okabe & Ito, Color Universal Design, 2008; WCAG 2.2, 1.4.11.
 PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#B8659A", "#B07A00", "#2C92CF", "#8A8200", "#7A7A7A")
 DASHES: Final = ((), (7, 3), (2, 3), (9, 3, 2, 3))
+MOST_STYLES: Final = len(PALETTE) * len(DASHES)  # that differ in colour or dash
 VALIDATION_DASH: Final = (6, 4)
 # Of equal contrast on both pages; the word stands in the text under the pointer.
 SEVERITY_COLORS: Final[Mapping[Severity, str]] = {

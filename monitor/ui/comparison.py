@@ -100,7 +100,7 @@ def draw_verdict(given: Answer) -> None:
 def _how(given: Answer) -> list[str]:
     comparison = given.found.comparison
     sentences = [f"Compared: {comparison.reading}; {BETTER_WORDS[comparison.direction]}."]
-    if comparison.baseline is not None:
+    if comparison.baseline is not None and len(comparison.groups) > 1:
         why = "as you chose" if comparison.baseline_named else "the best by this figure"
         sentences.append(f"Baseline: {plain(comparison.baseline)}, {why}.")
     reasons = dict.fromkeys(row.group.reason for row in comparison.groups if len(row.group.runs) > 1)
@@ -150,6 +150,8 @@ def _draw_overlay(given: Answer, tag: str, view: OverlayView, own: Mapping[str, 
     # Other runs, another axis or other lines are another chart: a zoom does not fit there.
     identity = f"{key} {one.chart.layout.x_kind} {view.show} {given.question.budget} {tag}"
     st.fragment(_draw_one)(one, identity, view, tag)
+    if one.chart.layout.picks_out and key == "overlay":
+        st.caption("Point at a line to bring it to the front. Click a name to hide its line, and again to show it.")
 
 
 def _draw_one(one: cache.DrawnChart, identity: str, view: OverlayView, tag: str) -> None:

@@ -6,21 +6,26 @@ from zlib import crc32
 
 import streamlit as st
 
-from monitor.comparison import RunComparison
-from monitor.comparison_tables import diverged_note, run_list
+from monitor.comparison import Arrangement, RunComparison, arrange
+from monitor.comparison_tables import Table, diverged_note, run_list
 from monitor.markdown import prose
 from monitor.schema import RunList
 from monitor.status import RunGlance
 from monitor.tag_search import find_tags
 from monitor.text import format_step
-from monitor.ui import frame, tables
+from monitor.ui import cache, frame, tables
 from monitor.watch import LogWatch
 
 LIST_HEIGHT = 300
 
 
 def draw_list(
-    watch: LogWatch, runs: RunList, chosen: Sequence[str], tag: str | None, found: RunComparison | None
+    watch: LogWatch,
+    runs: RunList,
+    chosen: Sequence[str],
+    tag: str | None = None,
+    found: RunComparison | None = None,
+    group_pattern: str | None = None,
 ) -> None:
     """Draw the list of all runs below a fold; a click on a row chooses the run.
 
@@ -30,6 +35,10 @@ def draw_list(
         chosen: Names of those chosen.
         tag: The series whose newest value is told.
         found: The comparison of those chosen; None while nothing is compared.
+        group_pattern: Finds the name of a group in that of a run; None to group by configuration and seed.
+
+    Raises:
+        UsageInvalid: The pattern cannot be used.
     """
     count = len(runs.runs)
     fold = st.expander(
@@ -52,18 +61,27 @@ def draw_list(
             return
         with st.spinner("Looking at the ends of all runs"):  # shows itself only where it takes a moment
             glances = {glance.run.name: glance for glance in watch.overview(time.time())}
-        _draw_rows([glances[name] for name in found_names.tags if name in glances], chosen, tag, found)
+            arranged = _arranged(watch, group_pattern)
+        listed = [glances[name] for name in found_names.tags if name in glances]
+        _draw_rows(listed, chosen, run_list(listed, tag, found, arranged))
+        note = diverged_note(found.comparison) if found else ""
+        st.caption(" ".join(part for part in (_counted(listed), prose(note)) if part))
 
 
-def _draw_rows(
-    glances: Sequence[RunGlance], chosen: Sequence[str], tag: str | None, found: RunComparison | None
-) -> None:
+def _arranged(watch: LogWatch, group_pattern: str | None) -> Arrangement:
+    """Return how all runs belong together, found out once for all browser sessions."""
+    configured = watch.configurations(time.time())
+    made_of = repr(("all runs", watch.directories, configured.version, group_pattern))
+    return cache.compared(made_of, lambda: arrange(configured.configurations, group_pattern))
+
+
+def _draw_rows(glances: Sequence[RunGlance], chosen: Sequence[str], table: Table) -> None:
     names = tuple(glance.run.name for glance in glances)
     # The rows of a selection are numbers: another list of names is another table.
     key = f"rows {crc32(repr(names).encode())}"
     frame.mark_rows(key, names, chosen)
     tables.draw_table(
-        run_list(glances, tag, found),
+        table,
         key,
         pinned="run",
         zone=frame.time_zone(),
@@ -71,8 +89,6 @@ def _draw_rows(
         on_select=lambda: frame.take_rows(key, names),
         selection_mode="multi-row",
     )
-    note = diverged_note(found.comparison) if found else ""
-    st.caption(" ".join(part for part in (_counted(glances), prose(note)) if part))
 
 
 def _counted(glances: Sequence[RunGlance]) -> str:

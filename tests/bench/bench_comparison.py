@@ -2,7 +2,8 @@
 
 Makes 100 runs of 100,000 points, opens the comparison of all of them in a real Chromium on a server that has read
 nothing yet, and measures until the overlay stands; then the same in a second window, when everything has been read.
-After that one control is moved and the chart is zoomed by the wheel. Bytes are those of the websocket to the browser.
+After that one control is moved, the chart is zoomed by the wheel and the pointer is led over it: there the processor
+time of the page's one thread counts. Bytes are those of the websocket to the browser.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import numpy as np
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, CDPSession, FloatRect, Page, sync_playwright
 
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
@@ -28,6 +29,8 @@ SIGHT = ".st-key-chart-overlay canvas"
 LIMIT_MILLISECONDS = 600_000
 TAG = "train/loss"
 MOVES = 5
+POINTINGS = 30
+NEXT_FRAME = "new Promise(done => requestAnimationFrame(() => setTimeout(done)))"
 
 
 @dataclass
@@ -100,13 +103,39 @@ def move_control(window: Window) -> float:
     return taken
 
 
-def zoom_by_wheel(window: Window) -> float:
-    """Return the longest time the page could not answer during some turns of the wheel over the overlay, in seconds."""
+def place_of_overlay(window: Window) -> FloatRect:
+    """Return where the overlay stands on the page, once it is in sight."""
     canvas = window.page.locator(SIGHT).first
     canvas.scroll_into_view_if_needed()
     box = canvas.bounding_box()
     if box is None:
         raise SystemExit("The overlay has no place on the page.")
+    return box
+
+
+def point_at_lines(window: Window) -> float:
+    """Return the usual processor time of one frame while the pointer is led over the overlay, in seconds."""
+    box = place_of_overlay(window)
+    session = window.page.context.new_cdp_session(window.page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    random = np.random.default_rng(0)
+    frames = []
+    for across, down in zip(np.linspace(0.1, 0.9, POINTINGS), random.uniform(0.5, 0.9, POINTINGS), strict=True):
+        before = _busy_seconds(session)
+        window.page.mouse.move(box["x"] + across * box["width"], box["y"] + down * box["height"])
+        window.page.evaluate(NEXT_FRAME)
+        frames.append(_busy_seconds(session) - before)
+    return float(np.median(frames))
+
+
+def _busy_seconds(session: CDPSession) -> float:
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    return next(float(metric["value"]) for metric in metrics if metric["name"] == "TaskDuration")
+
+
+def zoom_by_wheel(window: Window) -> float:
+    """Return the longest time the page could not answer during some turns of the wheel over the overlay, in seconds."""
+    box = place_of_overlay(window)
     window.page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 80)
     window.page.keyboard.down("Control")
     longest = max(seconds(lambda: _turn(window.page)) for _ in range(MOVES))
@@ -116,7 +145,7 @@ def zoom_by_wheel(window: Window) -> float:
 
 def _turn(page: Page) -> None:
     page.mouse.wheel(0, -120)
-    page.evaluate("new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+    page.evaluate(NEXT_FRAME)
 
 
 def main() -> None:
@@ -128,7 +157,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
         directory = Path(name) / "logs"
         total = make_runs(directory, options.runs, options.points)
-        address = urlencode([("runs", f"run_{number:03d}") for number in range(options.runs)])
+        runs = [("runs", f"run_{number:03d}") for number in range(options.runs)]
+        address = urlencode([*runs, ("show", "every run")])
         server = start_server(Path(name) / "server.log", ["--logdir", str(directory)])
         browser = playwright.chromium.launch(executable_path=browser_path(), args=CHROMIUM_FLAGS)
         try:
@@ -140,6 +170,7 @@ def main() -> None:
                 sent = sum(window.received) / 1e6
                 print(f"{words}: overlay after {taken:.1f} s, health of all after {judged:.1f} s, {sent:.2f} MB sent")
             print(f"smoothing moved: {np.median([move_control(window) for _ in range(3)]):.2f} s until all is drawn")
+            print(f"the nearest line in front: {1000 * point_at_lines(window):.0f} ms a frame")
             print(f"one turn of the wheel: {1000 * zoom_by_wheel(window):.0f} ms at most")
         finally:
             browser.close()

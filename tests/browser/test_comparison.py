@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlencode, urlparse
 
 import numpy as np
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from tests import builders
 from tests.browser.conftest import Server, Watched, settle
@@ -83,6 +83,125 @@ def test_a_row_that_is_marked_is_compared(sweep: tuple[Path, list[str]], serve: 
     assert sum(name.startswith("momentum/") for name in chosen(page)) == 1
     expect(page.locator(".st-key-runs").get_by_text("momentum/run_").first).to_be_visible()
     watched.assert_well()
+
+
+def test_the_verdict_is_right_for_both_pairs(sweep: tuple[Path, list[str]], serve: Serve, open_page: Open) -> None:
+    directory, names = sweep
+    watched = open_page(address(serve("--logdir", str(directory)), names, baseline="clip=1000, momentum=0"))
+    said = watched.page.get_by_test_id("stAlert").first
+    expect(said).to_contain_text("clip=1000, momentum=0.9 is better than clip=1000, momentum=0 by")
+    expect(said).to_contain_text("No difference seen between clip=10000, momentum=0 and clip=1000, momentum=0")
+    watched.assert_well()
+
+
+# --- the overlay -----------------------------------------------------------------------------------------------------
+
+BLUE, ORANGE, GREEN = "0072B2", "D55E00", "009E73"
+COUNT_PIXELS = """(canvas, color) => {
+    const wanted = [0, 2, 4].map(at => parseInt(color.slice(at, at + 2), 16));
+    const {data} = canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height);
+    let count = 0;
+    for (let at = 0; at < data.length; at += 4)
+        if (data[at + 3] > 240 && wanted.every((part, i) => Math.abs(data[at + i] - part) < 3)) count++;
+    return count;
+}"""
+NAME_PIXELS = 60  # at most, of the stroke beside a name in the legend
+
+
+def overlay(page: Page) -> Locator:
+    canvas = page.locator(".st-key-chart-overlay canvas").first
+    canvas.scroll_into_view_if_needed()
+    page.wait_for_timeout(500)  # until it is drawn
+    return canvas
+
+
+def pixels(page: Page, color: str) -> int:
+    """Return how much of the overlay is in one colour, at full strength."""
+    return int(overlay(page).evaluate(COUNT_PIXELS, color))
+
+
+def place_on(canvas: Locator, across: float, down: float) -> tuple[float, float]:
+    """Return a place on a canvas, as parts of its width and height, in the coordinates of the page."""
+    box = canvas.bounding_box()
+    assert box is not None
+    return box["x"] + across * box["width"], box["y"] + down * box["height"]
+
+
+def click_first_name(page: Page) -> None:
+    """Click the first name in the legend of the overlay."""
+    box = overlay(page).bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 100, box["y"] + 8)
+    page.mouse.move(box["x"] + 100, box["y"] - 20)
+
+
+def test_a_line_hidden_by_its_name_stays_hidden_over_ten_refreshes(
+    sweep: tuple[Path, list[str]], serve: Serve, open_page: Open
+) -> None:
+    directory, names = sweep
+    watched = open_page(address(serve("--logdir", str(directory)), names))
+    page = watched.page
+    assert pixels(page, GREEN) > 10 * NAME_PIXELS
+    click_first_name(page)
+    assert pixels(page, GREEN) < NAME_PIXELS
+    page.get_by_role("button", name="Curves").click()
+    slider = page.locator(".st-key-smoothing input")
+    for _ in range(10):  # each draws all lines anew
+        slider.focus()
+        page.keyboard.press("ArrowRight")
+        page.wait_for_timeout(300)
+        settle(page)
+    page.keyboard.press("Escape")
+    expect(page.get_by_text("each run smoothed 0.7 before")).to_be_visible()
+    assert pixels(page, GREEN) < NAME_PIXELS
+    click_first_name(page)
+    assert pixels(page, GREEN) > 10 * NAME_PIXELS
+    watched.assert_well()
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_the_line_nearest_to_the_pointer_comes_to_the_front_and_the_others_fade(
+    sweep: tuple[Path, list[str]], serve: Serve, open_page: Open, dark: bool
+) -> None:
+    directory, names = sweep
+    watched = open_page(address(serve("--logdir", str(directory)), names), dark=dark)
+    page = watched.page
+    before = pixels(page, BLUE)
+    assert before > 10 * NAME_PIXELS
+    page.mouse.move(*place_on(overlay(page), 0.5, 0.80))  # close above the lower axis: the best group
+    expect(page.locator("#vg-tooltip-element")).to_contain_text("momentum=0.9")
+    assert pixels(page, ORANGE) > 10 * NAME_PIXELS
+    assert pixels(page, BLUE) < NAME_PIXELS
+    page.mouse.move(5, 5)
+    assert pixels(page, BLUE) == before
+    watched.assert_well()
+
+
+def test_lines_are_coloured_by_a_hyper_parameter(sweep: tuple[Path, list[str]], serve: Serve, open_page: Open) -> None:
+    directory, names = sweep
+    link = {"show": "every run", "color": "optimizer.momentum", "smoothing": "0"}
+    watched = open_page(address(serve("--logdir", str(directory)), names, **link))
+    assert pixels(watched.page, BLUE) > 10 * NAME_PIXELS
+    assert pixels(watched.page, ORANGE) > 10 * NAME_PIXELS
+    assert pixels(watched.page, GREEN) == 0
+    watched.assert_well()
+
+
+@pytest.mark.parametrize(("name", "beginning"), [("PNG, a picture", b"\x89PNG"), ("SVG, a picture to scale", b"<svg")])
+def test_the_overlay_is_saved_as_a_picture(
+    name: str, beginning: bytes, sweep: tuple[Path, list[str]], serve: Serve, open_page: Open
+) -> None:
+    directory, names = sweep
+    watched = open_page(address(serve("--logdir", str(directory)), names))
+    page = watched.page
+    page.locator(".st-key-chart-overlay").get_by_role("button", name="Save").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name=name).click()
+    assert download.value.path().read_bytes().startswith(beginning)
+    watched.assert_well()
+
+
+# --- foreign text, files, many runs, narrow screens ------------------------------------------------------------------
 
 
 def test_hostile_names_are_shown_as_text(tmp_path: Path, serve: Serve, open_page: Open) -> None:

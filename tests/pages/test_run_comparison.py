@@ -67,6 +67,28 @@ def test_all_runs_are_listed_with_where_they_stand(log_directory, open_page: Ope
     assert len(listed["curve"]["run_1"]) == 20
 
 
+def test_groups_and_settings_are_listed_for_runs_that_are_not_chosen_too(log_directory, open_page: OpenPage):
+    write_sweep(log_directory)
+    listed = table_with(open_page("run_comparison", runs=["plain/run_0"]), "state").set_index("run")
+    assert listed["group"]["momentum/run_3"] == "clip=1000, momentum=0.9"
+    assert listed["group"].nunique() == len(RECIPES)
+    assert listed["optimizer.momentum"].value_counts().to_dict() == {"0": 2 * SEEDS, "0.9": SEEDS}
+
+
+def test_a_run_that_nothing_repeats_is_listed_without_a_group(log_directory, open_page: OpenPage):
+    for name in ("act_seed1", "act_seed2", "other"):
+        write_run(log_directory, name, healthy_loss(20))
+    listed = table_with(open_page("run_comparison"), "state").set_index("run")
+    assert listed["group"].to_dict() == {"act_seed1": "act", "act_seed2": "act", "other": "–"}
+
+
+def test_a_pattern_groups_the_runs_of_the_list_too(log_directory, open_page: OpenPage):
+    for name in ("a_x_1", "a_y_2", "b_x_3"):
+        write_run(log_directory, name, healthy_loss(20))
+    listed = table_with(open_page("run_comparison", groups="_([xy])_"), "state").set_index("run")
+    assert listed["group"].to_dict() == {"a_x_1": "x", "b_x_3": "x", "a_y_2": "–"}
+
+
 @pytest.mark.parametrize(("wanted", "listed"), [("B_", ["b_1", "b_2"]), (r"^a.*2$", ["a_2"]), ("[", [])])
 def test_the_list_is_searched_by_text_and_by_regular_expression(log_directory, open_page: OpenPage, wanted, listed):
     for name in ("a_1", "a_2", "b_1", "b_2"):
