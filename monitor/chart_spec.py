@@ -69,7 +69,7 @@ CONFIG: Final[dict[str, Any]] = {
 
 
 def _layers(layout: Layout, interactive: bool) -> dict[str, alt.Chart]:
-    """Return the layers by the name of their data set, from the back to the front."""
+    """Return the layers by name, from the back to the front; but for the raw lines that of their data set."""
     layers = {
         "bands": _bands(layout) if layout.bands else None,
         "limits": _limits(layout) if layout.clip_outliers else None,
@@ -183,16 +183,16 @@ def _width(layout: Layout) -> alt.StrokeWidth:
 # --- lines ---------------------------------------------------------------------------------------------------------
 
 
-def _line_mark(layout: Layout, name: str, width: float | None) -> alt.Chart:
+def _line_mark(layout: Layout, field: str, width: float | None) -> alt.Chart:
     interpolate: Literal["step-after", "linear"] = "step-after" if layout.steps else "linear"
-    chart = alt.Chart(_table(name)).mark_line(
+    chart = alt.Chart(_table("lines")).mark_line(
         clip=True,
         tooltip=None,
         strokeWidth=alt.Undefined if width is None else width,
         interpolate=interpolate,
         strokeJoin="round",
     )
-    drawn: alt.Chart = chart.encode(x=_x(layout), y=_y(layout), color=_color(layout), strokeDash=_dash(layout))
+    drawn: alt.Chart = chart.encode(x=_x(layout), y=_y(layout, field), color=_color(layout), strokeDash=_dash(layout))
     return drawn
 
 
@@ -204,7 +204,7 @@ def _faint_lines(layout: Layout) -> alt.Chart:
 def _lines(layout: Layout, interactive: bool) -> alt.Chart:
     one_width = len({style.width for style in layout.styles}) == 1
     # A width of the mark would win over those of the series.
-    mark = _line_mark(layout, "lines", LINE_WIDTH if one_width else None)
+    mark = _line_mark(layout, "value", LINE_WIDTH if one_width else None)
     chart = mark if one_width else mark.encode(strokeWidth=_width(layout))
     if interactive:
         # Ctrl (or a pinch) zooms: a bare wheel has to scroll the page even with the pointer over a chart.

@@ -138,7 +138,7 @@ def _unit(number: int, picture: Picture, ground: "_Ground") -> dict[str, Any]:
 
 def _rename(layer: dict[str, Any], number: int) -> None:
     """Have a layer read the data sets of its own chart, the ends of a clipped axis among them."""
-    layer["name"] = layer["data"]["name"] = _own(number, layer["data"]["name"])
+    layer["name"], layer["data"]["name"] = _own(number, layer["name"]), _own(number, layer["data"]["name"])
     scale = layer["encoding"].get("y", {}).get("scale", {})
     for end in ("domainMin", "domainMax"):
         if end in scale:

@@ -3,17 +3,20 @@
 import io
 import json
 from datetime import UTC
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import altair as alt
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from monitor.analysis.group_curves import group_curve
 from monitor.chart_spec import build_spec
 from monitor.charts import (
     MAX_POINTS_PER_CHART,
+    MAX_POINTS_PER_SERIES,
     PALETTE,
     SEVERITY_COLORS,
     Curve,
@@ -36,6 +39,7 @@ from monitor.charts import (
     render_curves_csv,
     without_common_path,
 )
+from monitor.charts.lines import MAX_GAPS_PER_SERIES
 from monitor.health import HealthPoint
 from monitor.schema import Checkpoint, GpuSample, Points, Sample
 from tests.statuses import finding
@@ -243,6 +247,27 @@ def test_many_points_are_thinned_and_every_extreme_is_kept():
     assert f"{len(sent)} of 200,000 points" in drawing.caption
 
 
+def random_series(random):
+    """Return a series of up to 50,000 points with gaps, and the rows of its planted extremes, one in each sixth."""
+    values = random.normal(size=int(random.integers(600, 50_000))).cumsum() * 10.0 ** random.integers(-6, 6)
+    values[random.random(len(values)) < 0.01] = np.nan
+    sixths = np.linspace(0, len(values), 7).astype(int)
+    planted = [int(random.integers(low, high)) for low, high in pairwise(sixths)]
+    reach = float(np.nanmax(np.abs(values)))
+    values[planted] = [sign * reach * random.uniform(1.5, 9.0) for sign in (1, -1) * 3]
+    return values, planted
+
+
+def test_every_planted_extreme_of_a_thousand_random_series_is_drawn():
+    for seed in range(1_000):
+        values, planted = random_series(np.random.default_rng(seed))
+        drawing = drawn(curve(values, smoothed=np.zeros(len(values))), smoothing=0.6)
+        drawn_points = dict(zip(*(column(drawing.datasets["lines"], name) for name in ("x", "raw")), strict=True))
+        assert len(drawn_points) <= MAX_POINTS_PER_SERIES + MAX_GAPS_PER_SERIES
+        for row in planted:
+            assert drawn_points.get(row) == pytest.approx(values[row], rel=1e-6), (seed, row)
+
+
 def test_all_lines_together_stay_within_the_budget_of_a_chart():
     curves = [curve(np.random.default_rng(number).random(5_000), label=str(number)) for number in range(10)]
     assert drawn(*curves).datasets["lines"].num_rows <= MAX_POINTS_PER_CHART
@@ -292,15 +317,36 @@ def test_a_logarithmic_axis_says_what_it_cannot_show():
     assert "2 at or below 0" in drawing.caption
 
 
+def test_values_that_fill_the_axis_travel_in_half_the_bytes():
+    assert drawn(curve([0.1, 0.7])).datasets["lines"].schema.field("value").type == pa.float32()
+
+
+@pytest.mark.parametrize("values", [[1e6, 1e6 + 1e-3], [1e300, 0.0], [1e-40, 2e-40], [0.1, 0.1]])
+def test_values_that_half_the_bytes_would_change_keep_all_of_them(values):
+    assert column(drawn(curve(values)).datasets["lines"], "value") == values
+
+
+def test_a_curve_that_grows_is_thinned_to_the_same_rows_but_for_its_end():
+    values = np.random.default_rng(3).normal(size=20_100)
+    before, after = (column(drawn(curve(values[:end])).datasets["lines"], "x") for end in (20_000, 20_100))
+    assert after[: len(before) - 3] == before[:-3]
+
+
+def test_the_places_under_the_pointer_stay_while_a_curve_grows():
+    values = np.random.default_rng(3).normal(size=20_100)
+    before, after = (column(drawn(curve(values[:end])).datasets["hover"], "x") for end in (20_000, 20_100))
+    assert after[: len(before) - 1] == before[:-1]
+
+
 def test_smoothed_values_stand_in_front_of_the_raw_ones():
     drawing = drawn(curve([1.0, 3.0], smoothed=np.array([1.0, 2.0])), smoothing=0.5)
     assert column(drawing.datasets["lines"], "value") == [1.0, 2.0]
-    assert column(drawing.datasets["raw"], "value") == [1.0, 3.0]
+    assert column(drawing.datasets["lines"], "raw") == [1.0, 3.0]
     assert drawing.caption == "smoothed 0.5 · 2 points"
 
 
 def test_without_smoothing_nothing_stands_behind():
-    assert drawn(curve([1.0, 3.0])).datasets["raw"].num_rows == 0
+    assert column(drawn(curve([1.0, 3.0])).datasets["lines"], "raw") == [None, None]
 
 
 def test_the_pointer_tells_values_as_logged_with_the_name_behind():
@@ -414,8 +460,8 @@ def test_a_thinned_area_keeps_the_extremes_of_its_edges():
 
 
 def test_an_area_that_reaches_below_0_ends_at_the_smallest_value_of_a_logarithmic_axis():
-    drawing = drawn(curve([1.0, 0.5], low=np.array([0.8, -0.1]), high=np.array([1.2, 1.1])), log_y=True)
-    assert column(drawing.datasets["areas"], "low") == [0.8, 0.5]
+    drawing = drawn(curve([1.0, 0.5], low=np.array([0.75, -0.1]), high=np.array([1.2, 1.1])), log_y=True)
+    assert column(drawing.datasets["areas"], "low") == [0.75, 0.5]
 
 
 # --- marks ---------------------------------------------------------------------------------------------------------

@@ -79,7 +79,7 @@ def test_lines_without_a_point_can_be_drawn():
 def test_a_gap_parts_the_line_in_front():
     curves = lines(1, [1.0, np.nan, 3.0, 4.0]) + lines(1, [5.0, 6.0])
     rows = draw(layout(curves), curves, zone=UTC).datasets["lines"].to_pandas()
-    parts = rows[rows["series"] == "run 0"].dropna().groupby("part")["value"].apply(list).tolist()
+    parts = rows[rows["series"] == "run 0"].dropna(subset=["value"]).groupby("part")["value"].apply(list).tolist()
     assert parts == [[1.0], [3.0, 4.0]]
 
 

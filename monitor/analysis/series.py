@@ -3,8 +3,9 @@
 Pure NumPy. Every function takes points sorted as the reader delivers them, by session and then by step.
 """
 
+import math
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,11 @@ from monitor.schema import Floats, Metric, Points, RoleTag, Steps, TrendBar
 
 Axis = Literal["step", "epoch", "relative", "wall"]
 Rows = npt.NDArray[np.intp]
+
+SMALLEST_POWER: Final = 1e-30
+LONGEST_BLOCK: Final = 512
+LARGEST_VALUE: Final = 1e250
+"""Powers of a weight that one block of a smoothed series may span; its length; a value they leave finite."""
 
 
 def visible(points: Points) -> Points:
@@ -128,32 +134,56 @@ def smooth(values: Floats, weight: float) -> Floats:
     finite = np.isfinite(values)
     if weight == 0 or not finite.any() or bool((values == values[0]).all()):
         return values.copy()
+    if finite.all():
+        return _exponential_mean(values, weight)
     smoothed = values.copy()
     smoothed[finite] = _exponential_mean(values[finite], weight)
     return smoothed
 
 
 def _exponential_mean(values: Floats, weight: float) -> Floats:
-    """Return the debiased mean of finite values, in ⌈log₂ n⌉ passes over the array instead of n steps.
+    """Return the debiased mean of finite values.
 
-    After a pass with the shift s every row holds the weighted sum of its last 2s values, so doubling s reaches all.
-    Source: prefix sums by recursive doubling (Hillis and Steele, 1986), applied to a first-order recurrence.
+    It is divided by the total of the weights so far, which is 1 to the last bit once weightᵏ has vanished beside it.
     """
-    sums = (1 - weight) * values
-    shift, factor = 1, weight
-    while shift < len(sums) and factor > 1e-300:  # below, the oldest values no longer reach a float64
-        sums[shift:] += factor * sums[:-shift]
-        shift, factor = 2 * shift, factor * factor
-    counts = np.arange(1, len(sums) + 1, dtype=np.float64)
-    mean: Floats = sums / -np.expm1(counts * np.log(weight))
+    peak = max(float(values.max()), -float(values.min()))
+    if peak > LARGEST_VALUE:
+        return peak * _exponential_mean(values / peak, weight)
+    mean = _decayed_sums(values, weight)
+    mean *= 1 - weight
+    young = min(len(mean), math.ceil(math.log(np.finfo(np.float64).eps / 4) / math.log(weight)))
+    mean[:young] /= -np.expm1(np.arange(1, young + 1) * np.log(weight))
     return mean
+
+
+def _decayed_sums(values: Floats, weight: float) -> Floats:
+    """Return sᵢ = weight · sᵢ₋₁ + xᵢ without a step per value: what the blocks hand on first, then within each.
+
+    Within a block sᵢ / weightⁱ is the running total of xⱼ / weightʲ; a block is so short that these stay finite. What
+    the blocks hand on is a recurrence of the same kind, of one value per block.
+    Source: blocked prefix sums (Blelloch, "Prefix Sums and Their Applications", 1990), for a first-order recurrence.
+    """
+    if weight < SMALLEST_POWER:
+        return values + weight * np.concatenate([[0.0], values[:-1]])
+    size = int(np.clip(math.log(SMALLEST_POWER) / math.log(weight), 2, LONGEST_BLOCK))
+    powers = weight ** np.arange(size, dtype=np.float64)
+    sums = np.zeros((-(-len(values) // size), size))
+    sums.ravel()[: len(values)] = values
+    if len(sums) > 1:
+        # Not "@": the library behind it would wake up every core for a sum this small.
+        handed_on = np.einsum("ij,j->i", sums, powers[::-1])
+        sums[1:, 0] += weight * _decayed_sums(handed_on, weight**size)[:-1]
+    sums /= powers
+    np.cumsum(sums, axis=1, out=sums)
+    sums *= powers
+    return sums.ravel()[: len(values)]
 
 
 def smooth_sessions(points: Points, weight: float) -> Floats:
     """Return the values smoothed as `smooth` does, beginning anew at every session; shape ``(n_points,)``."""
     starts = session_starts(points)
-    if not len(starts):
-        return points.value.copy()
+    if len(starts) < 2:
+        return smooth(points.value, weight)
     return np.concatenate([smooth(part, weight) for part in np.split(points.value, starts[1:])])
 
 
@@ -163,7 +193,8 @@ def smooth_sessions(points: Points, weight: float) -> Floats:
 def thin(x: npt.NDArray[np.float64] | npt.NDArray[np.int64], values: Floats, n: int) -> Rows:
     """Return at most `n` rows that keep the shape of a series: first, last and every bucket's smallest and largest.
 
-    Rows are chosen, never averaged, so every extreme of the series is among them. Buckets hold equally many rows.
+    Rows are chosen, never averaged, so every extreme of the series is among them. Buckets hold equally many rows, and
+    mostly the same ones while a series grows: a curve that is drawn again changes at its end alone.
     Rows without a place on the axis (NaN in `x`) are left out; a value that is not finite is chosen only as the first
     or last row, or when nothing needs thinning: `non_finite_rows` finds them all.
 
@@ -182,27 +213,36 @@ def thin(x: npt.NDArray[np.float64] | npt.NDArray[np.int64], values: Floats, n: 
     """
     if n < 4:
         raise ValueError(f"n must be at least 4, not {n}")
-    rows = np.flatnonzero(np.isfinite(x))
-    if len(rows) <= n:
-        return rows
-    inner = values[rows[1:-1]]
-    chosen: Rows = np.concatenate(([0], 1 + _extreme_rows(inner, (n - 2) // 2), [len(rows) - 1]))
-    thinned: Rows = rows[np.unique(chosen)]
-    return thinned
+    placed = np.isfinite(x)
+    if not placed.all():
+        rows = np.flatnonzero(placed)
+        return rows[thin(x[rows], values[rows], n)]
+    if len(x) <= n:
+        return np.arange(len(x))
+    chosen: Rows = np.concatenate(([0], 1 + _extreme_rows(values[1:-1], (n - 2) // 2), [len(x) - 1]))
+    return np.unique(chosen)
 
 
 def _extreme_rows(values: Floats, n_buckets: int) -> Rows:
     """Return the rows of the smallest and the largest finite value of every bucket, in no order."""
-    size = -(-len(values) // n_buckets)
-    padding = np.full(-len(values) % size, np.nan)
-    buckets = np.concatenate((values, padding)).reshape(-1, size)
-    finite = np.isfinite(buckets)
-    offsets = np.arange(len(buckets)) * size
-    lowest = offsets + np.where(finite, buckets, np.inf).argmin(axis=1)
-    highest = offsets + np.where(finite, buckets, -np.inf).argmax(axis=1)
-    found = finite.any(axis=1)
-    rows: Rows = np.concatenate((lowest[found], highest[found]))
-    return rows
+    finite = np.isfinite(values)
+    if not finite.all():
+        rows: Rows = np.flatnonzero(finite)
+        return rows[_extreme_rows(values[rows], n_buckets)]
+    size = _round_up(-(-len(values) // n_buckets))
+    whole = len(values) - len(values) % size
+    buckets, rest = values[:whole].reshape(-1, size), values[whole:]
+    offsets = np.arange(0, whole, size)
+    found = [offsets + buckets.argmin(axis=1), offsets + buckets.argmax(axis=1)]
+    if len(rest):
+        found.append(np.array([whole + rest.argmin(), whole + rest.argmax()]))
+    return np.concatenate(found)
+
+
+def _round_up(count: int) -> int:
+    """Return the next power of two, or three quarters of it: a size that stays for long while a count grows."""
+    power: int = 1 << max(count - 1, 0).bit_length()
+    return power * 3 // 4 if power * 3 // 4 >= max(count, 2) else power
 
 
 # --- axes ----------------------------------------------------------------------------------------------------------

@@ -26,6 +26,9 @@ from monitor.schema import Floats
 from monitor.text import format_step
 
 RECOVERED_OPACITY = 0.35
+SINGLE_LARGEST, SINGLE_SMALLEST = 1e37, 1e-30
+SINGLE_DIGITS = 1e4
+"""Limits of single precision on a chart: of the values, of their span, and of what they are beside their span."""
 MOST_WITH_RAW = 24  # lines; behind more, nobody can tell whose values lie there, and they double all that is drawn
 
 
@@ -65,9 +68,8 @@ def draw(
     lines = prepare_lines(layout, placed, axis_zoom)
     clip = clip_of(layout, lines)
     datasets = {
-        "raw": _rows_table(layout, _with_raw(lines), smoothed=False),
-        "lines": with_parts(layout, _rows_table(layout, lines, smoothed=True)),
-        "dots": _rows_table(layout, [line for line in lines if line.is_sparse], smoothed=True),
+        "lines": with_parts(layout, _lines_table(layout, lines)),
+        "dots": _dots_table(layout, [line for line in lines if line.is_sparse]),
         "alarms": _places_table(layout, [line.curve.x[line.alarms] for line in lines]),
         "restarts": _places_table(layout, [curve.restarts for curve in placed]),
         "onsets": _onsets_table(layout, _marks(placed, "finding")),
@@ -78,10 +80,9 @@ def draw(
     return Drawing(datasets, _caption(layout, lines, smoothing, clip, n_unplaced))
 
 
-def _with_raw(lines: Sequence[Line]) -> list[Line]:
-    """Return the lines behind which the values as logged are drawn: the smoothed ones, of a chart with few lines."""
-    smoothed = [line for line in lines if line.curve.smoothed is not None]
-    return smoothed if len(lines) <= MOST_WITH_RAW else []
+def _with_raw(lines: Sequence[Line]) -> bool:
+    """Return whether the values as logged are drawn behind the smoothed ones: on a chart with few lines."""
+    return len(lines) <= MOST_WITH_RAW and any(line.curve.smoothed is not None for line in lines)
 
 
 def _optional_tables(layout: Layout, lines: Sequence[Line], clip: Clip | None) -> dict[str, pa.Table]:
@@ -105,9 +106,22 @@ def _marks(curves: Sequence[Curve], kind: MarkKind) -> list[Mark]:
 # --- tables --------------------------------------------------------------------------------------------------------
 
 
-def _rows_table(layout: Layout, lines: Sequence[Line], *, smoothed: bool) -> pa.Table:
-    """Return the rows of some lines, one under the other: position, value (null in a gap), series."""
-    return pa.table(_columns(layout, lines, {"value": [_values(layout, line, smoothed) for line in lines]}))
+def _lines_table(layout: Layout, lines: Sequence[Line]) -> pa.Table:
+    """Return the rows of the lines, one line under the other: position, value, raw, series.
+
+    `value` is null in a gap; `raw` is what the smoothed values were made of, null where nothing was smoothed, and
+    on a chart with many lines.
+    """
+    with_raw = _with_raw(lines)
+    values = {"value": [shown_values(layout, line, line.rows) for line in lines]}
+    if with_raw:
+        values["raw"] = [_raw_values(line) for line in lines]
+    columns = _columns(layout, lines, values)
+    return pa.table(columns if with_raw else columns | {"raw": pa.nulls(len(columns["x"]))})
+
+
+def _dots_table(layout: Layout, lines: Sequence[Line]) -> pa.Table:
+    return pa.table(_columns(layout, lines, {"value": [shown_values(layout, line, line.rows) for line in lines]}))
 
 
 def _areas_table(layout: Layout, lines: Sequence[Line]) -> pa.Table:
@@ -121,15 +135,26 @@ def _columns(layout: Layout, lines: Sequence[Line], parts: Mapping[str, Sequence
     codes = np.repeat(np.array([line.number for line in lines]), [len(x) for x in placed])
     x = np.concatenate([np.empty(0), *placed])
     values = {
-        name: np.concatenate([np.empty(0), *(_with_gaps(*pair, np.nan) for pair in zip(lines, part, strict=True))])
+        name: _value_array(
+            np.concatenate([np.empty(0), *(_with_gaps(*pair, np.nan) for pair in zip(lines, part, strict=True))])
+        )
         for name, part in parts.items()
     }
     code_type = pa.int8() if len(layout.labels) <= 2**7 else pa.int32()
     return {
         "x": _x_array(layout, x),
-        **{name: pa.array(value, pa.float64(), mask=~np.isfinite(value)) for name, value in values.items()},
+        **values,
         "series": pa.DictionaryArray.from_arrays(pa.array(codes, code_type), pa.array(layout.labels, pa.string())),
     }
+
+
+def _value_array(values: Floats) -> pa.Array:
+    """Return values, null where there is none; in half the bytes where a screen could not show the difference."""
+    known = np.isfinite(values)
+    largest = float(np.abs(values, where=known, out=np.zeros(len(values))).max(initial=0.0))
+    finest = float(np.ptp(values[known])) if known.any() else 0.0
+    fits = finest > SINGLE_SMALLEST and largest < min(SINGLE_LARGEST, SINGLE_DIGITS * finest)
+    return pa.array(values.astype(np.float32) if fits else values, mask=~known)
 
 
 def _with_gaps(line: Line, values: Floats, filler: Floats | float | None) -> Floats:
@@ -147,8 +172,8 @@ def _x_array(layout: Layout, x: Floats) -> pa.Array:
     return pa.array(x * layout.x_scale, pa.float64())
 
 
-def _values(layout: Layout, line: Line, smoothed: bool) -> Floats:
-    return shown_values(layout, line, line.rows) if smoothed else line.drawable[line.rows]
+def _raw_values(line: Line) -> Floats:
+    return line.drawable[line.rows] if line.curve.smoothed is not None else np.full(len(line.rows), np.nan)
 
 
 def _edges(layout: Layout, line: Line) -> tuple[Floats, Floats]:
@@ -226,7 +251,7 @@ def _smoothing_text(lines: Sequence[Line], smoothing: float) -> str:
 def _count_texts(lines: Sequence[Line], n_unplaced: int) -> list[str]:
     total = sum(len(line.curve.value) for line in lines)
     drawn = sum(int(np.count_nonzero(np.isfinite(line.drawable[line.rows]))) for line in lines)
-    drawable = sum(int(np.count_nonzero(np.isfinite(line.drawable))) for line in lines)
+    drawable = sum(line.n_drawable for line in lines)
     alarms = sum(len(line.alarms) for line in lines)
     hidden = total - drawable - alarms + n_unplaced
     return [

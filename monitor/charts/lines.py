@@ -35,6 +35,7 @@ class Line:
         drawable: The curve's values with NaN where the y axis has no place for them.
         rows: Rows to send, ascending; one such NaN per gap is among them, so that the line breaks there.
         alarms: Rows with a value that is no number.
+        n_drawable: How many values the y axis can show.
     """
 
     number: int
@@ -42,11 +43,12 @@ class Line:
     drawable: Floats
     rows: Rows
     alarms: Rows
+    n_drawable: int
 
     @property
     def is_sparse(self) -> bool:
         """Whether the line has so few points that each is drawn as a dot."""
-        return 0 < int(np.count_nonzero(np.isfinite(self.drawable))) <= SPARSE_POINTS
+        return 0 < self.n_drawable <= SPARSE_POINTS
 
 
 def prepare_lines(layout: Layout, curves: Sequence[Curve], zoom: Zoom | None) -> list[Line]:
@@ -57,16 +59,17 @@ def prepare_lines(layout: Layout, curves: Sequence[Curve], zoom: Zoom | None) ->
 
 def _prepare(layout: Layout, number: int, curve: Curve, limit: int, zoom: Zoom | None) -> Line:
     drawable = drawable_values(layout, curve.value)
-    finite = np.flatnonzero(np.isfinite(drawable))
+    finite = np.isfinite(drawable)
     rows = _thinned(curve, finite, limit)
     if zoom is not None:
         margin = zoom[1] - zoom[0]
-        near = (curve.x[finite] >= zoom[0] - margin) & (curve.x[finite] <= zoom[1] + margin)
-        rows = np.union1d(rows, _thinned(curve, finite[near], limit))
-    gone = ~np.isfinite(drawable)
-    gaps = np.flatnonzero(gone & ~np.concatenate([[False], gone[:-1]]))
-    alarms = np.asarray(non_finite_rows(curve.value), dtype=np.intp)
-    return Line(number, curve, drawable, np.union1d(rows, gaps[:MAX_GAPS_PER_SERIES]).astype(np.intp), alarms)
+        near = (curve.x >= zoom[0] - margin) & (curve.x <= zoom[1] + margin)
+        rows = np.union1d(rows, _thinned(curve, finite & near, limit))
+    if finite.all():
+        return Line(number, curve, drawable, rows, np.empty(0, np.intp), len(curve.value))
+    gaps = np.flatnonzero(~finite & np.concatenate([[True], finite[:-1]]))[:MAX_GAPS_PER_SERIES]
+    alarms = non_finite_rows(curve.value)
+    return Line(number, curve, drawable, np.union1d(rows, gaps), alarms, int(np.count_nonzero(finite)))
 
 
 def drawable_values(layout: Layout, value: Floats) -> Floats:
@@ -87,25 +90,36 @@ def placed_on(layout: Layout, curve: Curve) -> Curve:
     """Return the part of a curve that has a place on the x axis: on a logarithmic one what lies above 0."""
     if not layout.log_x:
         return curve
-    rows = slice(int(np.searchsorted(curve.x, 0.0, side="right")), None)
+    placed = _part(curve, slice(int(np.searchsorted(curve.x, 0.0, side="right")), None))
+    return replace(
+        placed,
+        restarts=None if curve.restarts is None else curve.restarts[curve.restarts > 0],
+        marks=tuple(mark for mark in curve.marks if mark.x > 0),
+    )
+
+
+def _part(curve: Curve, rows: Rows | slice) -> Curve:
+    """Return some rows of a curve; what happened along it stays."""
     return replace(
         curve,
         x=curve.x[rows],
         value=curve.value[rows],
         smoothed=None if curve.smoothed is None else curve.smoothed[rows],
-        restarts=None if curve.restarts is None else curve.restarts[curve.restarts > 0],
-        marks=tuple(mark for mark in curve.marks if mark.x > 0),
         low=None if curve.low is None else curve.low[rows],
         high=None if curve.high is None else curve.high[rows],
     )
 
 
-def _thinned(curve: Curve, rows: Rows, limit: int) -> Rows:
-    if len(rows) <= limit:
-        return rows
+def _thinned(curve: Curve, shown: npt.NDArray[np.bool_], limit: int) -> Rows:
+    """Return at most `limit` of the rows that are shown, the extremes of the values and of their area among them."""
+    if not shown.all():
+        rows = np.flatnonzero(shown)
+        return rows[_thinned(_part(curve, rows), np.ones(len(rows), np.bool_), limit)]
+    if len(shown) <= limit:
+        return np.arange(len(shown))
     seen = [values for values in (curve.value, curve.low, curve.high) if values is not None]
     share = max(limit // len(seen), 4)
-    chosen: Rows = np.unique(np.concatenate([rows[thin(curve.x[rows], values[rows], share)] for values in seen]))
+    chosen: Rows = np.unique(np.concatenate([thin(curve.x, values, share) for values in seen]))
     return chosen
 
 

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import tzinfo
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
 from monitor.charts.curves import Curve
-from monitor.charts.layouts import Layout, YKind
+from monitor.charts.layouts import Layout, XKind, YKind
 from monitor.charts.lines import Line
 from monitor.schema import Floats
 from monitor.text import UNKNOWN, format_duration, format_learning_rate, format_number, format_step, format_time
@@ -17,6 +18,7 @@ from monitor.text import UNKNOWN, format_duration, format_learning_rate, format_
 HOVER_ROWS = 120
 MAX_NAMED_AT_ONCE = 3
 MAX_PLACES = 500
+TEXTS_KEPT = 16_384
 
 
 def hover_table(layout: Layout, lines: Sequence[Line], zone: tzinfo) -> pa.Table:
@@ -38,7 +40,7 @@ def hover_positions(lines: Sequence[Line]) -> tuple[Floats, float]:
 
     Where something happened, the usual positions close by are left out: the pointer need not hit it to the pixel.
     """
-    usual = spread(joined([line.curve.x[line.rows] for line in lines]), HOVER_ROWS)
+    usual = _thinned_out(joined([line.curve.x[line.rows] for line in lines]))
     alarms = joined([line.curve.x[line.alarms] for line in lines])[:HOVER_ROWS]
     marked = joined([alarms, np.array(sorted(_what_happened(lines)), np.float64)])
     reach = float(usual[-1] - usual[0]) / HOVER_ROWS if len(usual) else 0.0
@@ -56,6 +58,14 @@ def spread(positions: Floats, count: int) -> Floats:
     if len(positions) <= count:
         return positions
     return positions[np.linspace(0, len(positions) - 1, count).round().astype(np.intp)]
+
+
+def _thinned_out(positions: Floats) -> Floats:
+    """Return every second position, or every fourth, … and the last: mostly the same ones while a run goes on."""
+    stride = 1
+    while len(positions) > stride * HOVER_ROWS:
+        stride *= 2
+    return np.unique(np.concatenate([positions[::stride], positions[-1:]]))
 
 
 def _what_happened(lines: Sequence[Line]) -> dict[float, list[str]]:
@@ -83,22 +93,25 @@ def _far_from(positions: Floats, marked: Floats, reach: float) -> Floats:
 def position_texts(layout: Layout, positions: Floats, lines: Sequence[Line], zone: tzinfo) -> list[str]:
     """Return each position in words, with what happened there."""
     happened = _what_happened(lines)
-    return [_position_text(layout, x, zone, happened) for x in positions]
+    return [_position_text(layout, x, zone, happened) for x in positions.tolist()]
 
 
 def _position_text(layout: Layout, x: float, zone: tzinfo, happened: Mapping[float, Sequence[str]]) -> str:
-    words = happened.get(float(x), ())
+    words = happened.get(x, ())
     more = len(words) - MAX_NAMED_AT_ONCE
     named = [*words[:MAX_NAMED_AT_ONCE], *([f"{more} more"] if more > 0 else [])]
-    return " · ".join([_place_text(layout, x, zone), *named])
+    place = _place_text(layout.x_kind, x, zone)
+    return " · ".join([place, *named]) if named else place
 
 
-def _place_text(layout: Layout, x: float, zone: tzinfo) -> str:
-    if layout.x_kind == "wall":
-        return format_time(float(x), zone)
-    if layout.x_kind == "relative":
-        return f"{format_duration(float(x))} after the start"
-    return f"{layout.x_kind} {format_step(round(float(x)))}"
+# Most places and values under the pointer were there at the refresh before: looked up, not written again.
+@lru_cache(maxsize=TEXTS_KEPT)
+def _place_text(x_kind: XKind, x: float, zone: tzinfo) -> str:
+    if x_kind == "wall":
+        return format_time(x, zone)
+    if x_kind == "relative":
+        return f"{format_duration(x)} after the start"
+    return f"{x_kind} {format_step(round(x))}"
 
 
 def _texts_at(layout: Layout, curve: Curve, positions: Floats, reach: float) -> list[str]:
@@ -125,17 +138,21 @@ def rows_near(
 
 def value_texts(layout: Layout, curve: Curve, rows: npt.NDArray[np.intp]) -> list[str]:
     """Return the values of some rows, as logged."""
-    text = _value_text(layout)
-    return [f"{text(float(curve.value[row]))}{_interval_text(curve, int(row), text)}" for row in rows]
+    return [
+        f"{_value_text(layout.y_kind, value)}{_interval_text(layout, curve, row)}"
+        for row, value in zip(rows.tolist(), curve.value[rows].tolist(), strict=True)
+    ]
 
 
-def _interval_text(curve: Curve, row: int, text: Callable[[float], str]) -> str:
+def _interval_text(layout: Layout, curve: Curve, row: int) -> str:
     if curve.low is None or curve.high is None or not np.isfinite(curve.low[row]):
         return ""
-    return f" ({text(float(curve.low[row]))} to {text(float(curve.high[row]))})"
+    low, high = (_value_text(layout.y_kind, float(edge[row])) for edge in (curve.low, curve.high))
+    return f" ({low} to {high})"
 
 
-def _value_text(layout: Layout) -> Callable[[float], str]:
+@lru_cache(maxsize=TEXTS_KEPT)
+def _value_text(y_kind: YKind, value: float) -> str:
     texts: dict[YKind, Callable[[float], str]] = {
         "number": format_number,
         "learning_rate": format_learning_rate,
@@ -146,4 +163,4 @@ def _value_text(layout: Layout) -> Callable[[float], str]:
         "watts": lambda value: f"{value:.0f} W",
         "megabytes_per_second": lambda value: f"{format_number(value, 3)} MB/s",
     }
-    return texts[layout.y_kind]
+    return texts[y_kind](value)

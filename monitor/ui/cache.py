@@ -1,5 +1,6 @@
 """The only caches of the page: one reader of the log directories for all browser sessions, and chart specifications."""
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import tzinfo
@@ -13,9 +14,12 @@ from monitor.charts.relations import Parallel, Scatter
 from monitor.report_files import ReportShelf
 from monitor.run_charts import RunChart
 from monitor.settings import Settings, read_settings
+from monitor.status import RunStatus
 from monitor.watch import CHECK_KINDS, LogWatch, ResourceSampler, start_sampler
 
 Made = TypeVar("Made")
+
+SHARED_SECONDS = 0.25  # a quarter of the shortest refresh
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -43,6 +47,17 @@ def settings(settings_file: Path | None) -> Settings:
         SettingInvalid: The settings file is missing or wrong.
     """
     return read_settings(settings_file, kinds=CHECK_KINDS)
+
+
+@st.cache_resource(max_entries=64, ttl=SHARED_SECONDS, show_spinner=False, hash_funcs={LogWatch: id})
+def run_status(watch: LogWatch, run: str, roles: tuple[tuple[str, str], ...]) -> RunStatus:
+    """Return the status of a run: browser sessions that ask at almost the same time share one.
+
+    Raises:
+        RunNotFound: There is no run of that name.
+        NotReadable: Its directory may not be read.
+    """
+    return watch.status(run, time.time(), dict(roles))
 
 
 @st.cache_resource(max_entries=256, show_spinner=False, hash_funcs={Layout: repr})

@@ -213,7 +213,7 @@ def read_status(watch: LogWatch, run: str | None) -> RunStatus:
             "The run that was shown is gone and no other lies below the log directory.",
             hint="Start a training, or reload the page once there is a run.",
         )
-    return watch.status(runs[0].name if run is None else run, time.time(), _chosen_roles())
+    return cache.run_status(watch, runs[0].name if run is None else run, tuple(sorted(_chosen_roles().items())))
 
 
 def read_all(watch: LogWatch, names: Sequence[str]) -> list[RunStatus]:

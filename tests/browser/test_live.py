@@ -1,5 +1,6 @@
 """The live page in a real browser: what is written while somebody watches, zoom, findings on their curve, saving."""
 
+import io
 import re
 import time
 from collections.abc import Callable
@@ -7,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from playwright.sync_api import Locator, Page, expect
 
+from monitor.charts import PALETTE
 from tests import builders
 from tests.browser.conftest import Server, Watched, settle
 from tests.builders import event_file_name, scalar
@@ -18,6 +21,8 @@ pytestmark = pytest.mark.browser
 Serve = Callable[..., Server]
 Open = Callable[..., Watched]
 EPOCHS = 40
+TRAINING, TASK = ((int(color[1:3], 16), int(color[3:5], 16), int(color[5:], 16)) for color in PALETTE[:2])
+LEGEND_HEIGHT = 20  # pixels
 SECONDS_PER_EPOCH = 30.0  # seldom enough that the page waits for news instead of drawing at every look
 
 
@@ -82,6 +87,37 @@ def test_a_zoom_survives_ten_drawings_of_the_whole_page(seldom: Path, serve: Ser
         expect(page.get_by_text(f"{loss:.4g}", exact=True).first).to_be_attached(timeout=5000)
     page.wait_for_timeout(500)
     assert x_axis(canvas) == zoomed
+    watched.assert_well()
+
+
+def places_of_color(canvas: Locator, color: tuple[int, int, int]) -> list[tuple[int, int]]:
+    """Return the pixels of a chart, x and y, that have one of the colours of its lines in full."""
+    canvas.scroll_into_view_if_needed()
+    pixels = np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
+    return [(int(x), int(y)) for y, x in np.argwhere(np.abs(pixels - color).max(axis=2) <= 6)]
+
+
+def test_a_line_hidden_in_the_legend_stays_hidden_over_ten_refreshes(
+    seldom: Path, serve: Serve, open_page: Open
+) -> None:
+    watched = open_run(seldom, serve, open_page)
+    page = watched.page
+    canvas = card(page, "loss").locator("canvas").first
+    expect(canvas).to_be_visible()
+    page.wait_for_timeout(1000)
+    shown = places_of_color(canvas, TASK)
+    x, y = next(place for place in shown if place[1] < LEGEND_HEIGHT)
+    canvas.click(position={"x": x + 4, "y": y})
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(500)
+    assert len(shown) > 100
+    assert not places_of_color(canvas, TASK)
+    for number in range(10):
+        write_epoch(seldom, EPOCHS + number, 0.02 + number / 10_000)
+        expect(page.get_by_text(f"{0.02 + number / 10_000:.4g}", exact=True).first).to_be_attached(timeout=5000)
+    page.wait_for_timeout(500)
+    assert not places_of_color(canvas, TASK)
+    assert len(places_of_color(canvas, TRAINING)) > 100
     watched.assert_well()
 
 
