@@ -323,6 +323,7 @@ class LogWatch:
         runs = self.find_runs(now).runs
         with self._overview_lock:  # one look at a time: the others take what it found
             seen = {run.name: self._glance(run, now) for run in runs}
+            self._glancer.keep_only({run.path for run in runs})
             self._glances = {name: glance for name, glance in seen.items() if glance is not None}
             return tuple(self._glances.values())
 

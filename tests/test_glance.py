@@ -43,6 +43,14 @@ def test_a_run_that_has_not_changed_is_not_read_again(tmp_path: Path) -> None:
     assert glance(tmp_path, glancer).series["loss"].step[-1] == 10
 
 
+def test_a_run_that_was_deleted_is_forgotten(tmp_path: Path) -> None:
+    write_scalars(tmp_path / "a" / event_file_name(), rows("loss", range(10)))
+    glancer = Glancer()
+    first = glance(tmp_path, glancer)
+    glancer.keep_only(())
+    assert glance(tmp_path, glancer) is not first
+
+
 @pytest.mark.parametrize("cut", [1, 7, 30])
 def test_a_record_that_is_still_being_written_is_left_out(tmp_path: Path, cut: int) -> None:
     path = write_scalars(tmp_path / "a" / event_file_name(), rows("loss", range(1000)))

@@ -6,6 +6,7 @@ checksums of a record are right, so that no chance bytes are taken for one.
 """
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -52,6 +53,10 @@ class Glancer:
         if known is None or known[0] != run:
             known = self._seen[run.path] = (run, self._look(run))
         return known[1]
+
+    def keep_only(self, paths: Collection[str]) -> None:
+        """Forget the runs that lie elsewhere: they were deleted."""
+        self._seen = {path: seen for path, seen in self._seen.items() if path in paths}
 
     def _look(self, run: Run) -> Scalars:
         end = _End()

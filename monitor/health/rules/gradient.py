@@ -375,7 +375,7 @@ RULES = (
     Rule(
         kind="gradient_explosion",
         group="stability",
-        label="gradient norm",
+        label="gradient norm high",
         coverage=_coverage,
         text=_explosion_text,
         replay=lambda: Several(
