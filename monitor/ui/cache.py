@@ -90,7 +90,7 @@ class DrawnChart:
     drawing: Drawing | None
 
 
-@st.cache_resource(max_entries=16, ttl=120, show_spinner=False)
+@st.cache_resource(max_entries=8, ttl=30, show_spinner=False)
 def drawn_charts(made_of: str, _zone: tzinfo, _make: Callable[[], Sequence[RunChart]]) -> tuple[DrawnChart, ...]:
     """Return charts with their rows, made once for all browser sessions that show the same.
 
