@@ -45,7 +45,7 @@ from monitor.text import (
 
 Foreign = Callable[[str], str]
 
-VERDICT_WORDS: Final[dict[Verdict, str]] = {
+_VERDICT_WORDS: Final[dict[Verdict, str]] = {
     "falling": "falling",
     "oscillating": "oscillating",
     "rising": "rising",
@@ -114,12 +114,20 @@ def progress_figures(status: RunStatus, foreign: Foreign = plain) -> tuple[Figur
         Figure("Epoch", _of_total(progress.epoch, progress.total_epochs)),
         Figure("Step", _of_total(progress.step, progress.total_steps)),
         metric_figure("Loss", status.loss, progress),
-        Figure("Loss verdict", VERDICT_WORDS[status.health.verdict], status.health.verdict),
+        verdict_figure(status),
         Figure("Learning rate", _learning_rate(status.learning_rate)),
         Figure("Epoch duration", _epoch_duration(status)),
         Figure("Speed", _speed(progress)),
         Figure("Time left", time_left_forms(status, foreign)[0]),
     )
+
+
+def verdict_figure(status: RunStatus) -> Figure:
+    """Return what the loss does, in words; of one that is no number any more, that."""
+    if status.loss is not None and not math.isfinite(status.loss.value):
+        return Figure("Loss verdict", "not a number", "critical")
+    verdict = status.health.verdict
+    return Figure("Loss verdict", _VERDICT_WORDS[verdict], verdict)
 
 
 def _of_total(count: int | None, total: int | None) -> str:

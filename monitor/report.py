@@ -26,7 +26,6 @@ from monitor.document import (
     foreign,
 )
 from monitor.figures import (
-    VERDICT_WORDS,
     Figure,
     checkpoint_figures,
     finding_name,
@@ -41,6 +40,7 @@ from monitor.figures import (
     sum_text,
     time_left_text,
     trend_figures,
+    verdict_figure,
 )
 from monitor.health import label_of_check
 from monitor.live_figures import position_text
@@ -122,7 +122,7 @@ def run_report(status: RunStatus, context: ReportContext) -> Document:
         "run": _run(status),
         "progress": _progress(status),
         "validation": [_metric_table(status)],
-        "health": [Facts((*health_figures(status), _verdict(status)))],
+        "health": [Facts((*health_figures(status), verdict_figure(status)))],
         "findings": _findings(status),
         "charts": _charts(status, context),
         "loss": _loss_curve(status),
@@ -153,10 +153,6 @@ def closing(context: ReportContext) -> tuple[Block, ...]:
     return (*again, Paragraph(f"Written by the training monitor, version {VERSION}."))
 
 
-def _verdict(status: RunStatus) -> Figure:
-    return Figure("Loss verdict", VERDICT_WORDS[status.health.verdict], status.health.verdict)
-
-
 # --- the summary ---------------------------------------------------------------------------------------------------
 
 
@@ -185,7 +181,8 @@ def _position(status: RunStatus) -> str:
 def _loss_text(status: RunStatus) -> str:
     if status.loss is None:
         return f"{UNKNOWN} (no series)"
-    return f"{format_number(status.loss.value)}, {VERDICT_WORDS[status.health.verdict]}"
+    value = format_number(status.loss.value)
+    return f"{value}, {verdict_figure(status).value}" if np.isfinite(status.loss.value) else value
 
 
 def _best_figures(status: RunStatus) -> list[Figure]:

@@ -30,7 +30,6 @@ from monitor.dashboard.lines import (
 )
 from monitor.figures import (
     BAND_WORDS,
-    VERDICT_WORDS,
     Figure,
     Foreign,
     bar,
@@ -50,6 +49,7 @@ from monitor.figures import (
     traffic_forms,
     unchecked_sentences,
     used_text,
+    verdict_figure,
 )
 from monitor.plots import curve_lines, spark_of
 from monitor.schema import SEVERITIES, Checkpoint, Finding, GpuSample, Metric, Roles, RoleTag, Sample, TrendBar
@@ -140,12 +140,12 @@ def _metric_parts(metric: Metric) -> tuple[str, str, str]:
 
 def _trend_text(status: RunStatus, room: int) -> Text:
     """Return the verdict on the loss, and the loss itself in a line where it has room."""
-    verdict = status.health.verdict
-    words = fitting((VERDICT_WORDS[verdict], verdict.replace("_", " ")), room)
+    verdict = verdict_figure(status)
+    words = fitting((verdict.value, status.health.verdict.replace("_", " ")), room)
     width = min(room - cell_len(words) - 2, 40)
     points = visible(status.scalars.points(status.roles.loss.tag if status.roles.loss else None))
     spark = f"{spark_of(points, width)}  " if width >= 4 and len(points) else ""
-    return Text.assemble(spark, (words, style_of(verdict)))
+    return Text.assemble(spark, (words, style_of(verdict.tone)))
 
 
 def _judged_rows(status: RunStatus, most: int) -> list[Row]:

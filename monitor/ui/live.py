@@ -9,12 +9,12 @@ import streamlit as st
 
 from monitor.figures import (
     BAND_WORDS,
-    VERDICT_WORDS,
     moment,
     saved_text,
     sum_text,
     time_left_basis,
     time_left_text,
+    verdict_figure,
 )
 from monitor.live_figures import (
     check_label,
@@ -197,7 +197,7 @@ def _loss_card(status: RunStatus) -> None:
         why = "No series was recognised as training loss. Choose one below, under “Which series means what”."
         _card("Training loss", UNKNOWN, "no loss series", why)
         return
-    note = f"{VERDICT_WORDS[status.health.verdict]} · {moment(loss.step, status.progress)}"
+    note = f"{verdict_figure(status).value} · {moment(loss.step, status.progress)}"
     _card(
         "Training loss",
         format_number(loss.value),

@@ -191,7 +191,7 @@ def test_a_finding_is_named_in_words_with_advice(log_directory, open_page: OpenP
 
 def test_what_was_not_checked_is_told_with_why(log_directory, open_page: OpenPage):
     write_run(log_directory, "healthy")
-    assert "**Gradient norm**: " in words_of(open_page())
+    assert "**Gradient norm high**: " in words_of(open_page())
 
 
 def test_without_a_known_total_the_time_left_is_unknown_and_no_bar_is_drawn(log_directory, open_page: OpenPage):
