@@ -115,10 +115,6 @@ def _front(rows: str, mark: dict[str, Any], **more: dict[str, Any]) -> Unit:
     }
 
 
-def _look(scale: str, otherwise: str) -> dict[str, Any]:
-    return {"value": {"expr": f"{FRONT} === null ? {otherwise} : scale('{scale}', {FRONT})"}}
-
-
 def _scaled(scale: str, field: str) -> dict[str, Any]:
     return {"value": {"expr": f"scale('{scale}', datum.{field})"}}
 

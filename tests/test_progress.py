@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from monitor.analysis.progress import SeriesMemory, find_totals, progress_of, state_of
+from monitor.analysis.progress import SeriesMemory, progress_of, state_of
 from monitor.analysis.roles import choose_roles
 from monitor.schema import Configuration, Points, Progress, Roles, RunState, Scalars
 from monitor.settings import ProgressSettings, Settings
@@ -55,6 +55,12 @@ def counts_epochs(scalars: Scalars, **values) -> bool:
 # --- totals
 
 
+def totals_of(configuration, settings=None):
+    """The planned steps, the planned epochs and where they come from, of a run without a point yet."""
+    progress = progress_of(Scalars(), Roles(), configuration, settings or Settings(), 0.0)
+    return progress.total_steps, progress.total_epochs, progress.total_source
+
+
 @pytest.mark.parametrize(
     ("key", "value", "steps", "epochs"),
     [
@@ -85,29 +91,29 @@ def counts_epochs(scalars: Scalars, **values) -> bool:
     ],
 )
 def test_a_total_is_found_under_the_keys_of_the_trainers(key, value, steps, epochs):
-    assert find_totals(Configuration({key: value}))[:2] == (steps, epochs)
+    assert totals_of(Configuration({key: value}))[:2] == (steps, epochs)
 
 
 def test_the_source_of_a_total_is_file_and_key():
     configuration = Configuration({"training.max_epoch": 300}, {"training.max_epoch": "config.yaml"})
-    assert find_totals(configuration)[2] == "config.yaml: training.max_epoch"
+    assert totals_of(configuration)[2] == "config.yaml: training.max_epoch"
 
 
 def test_the_settings_win_over_the_configuration():
-    found = find_totals(Configuration({"max_epoch": 300, "max_steps": 10}), Settings(total_epochs=5))
+    found = totals_of(Configuration({"max_epoch": 300, "max_steps": 10}), Settings(total_epochs=5))
     assert found == (10, 5, "max_steps; settings: total_epochs")
 
 
 def test_without_a_total_nothing_is_guessed():
-    assert find_totals(Configuration({"lr": 0.1})) == (None, None, None)
+    assert totals_of(Configuration({"lr": 0.1})) == (None, None, None)
 
 
 def test_of_two_keys_the_shorter_path_wins():
-    assert find_totals(Configuration({"a.b.max_epoch": 5, "training.max_epoch": 300}))[1] == 300
+    assert totals_of(Configuration({"a.b.max_epoch": 5, "training.max_epoch": 300}))[1] == 300
 
 
 def test_the_inner_epochs_of_reinforcement_learning_are_no_total():
-    assert find_totals(Configuration({"n_timesteps": 2e6, "n_epochs": 20}))[:2] == (2_000_000, None)
+    assert totals_of(Configuration({"n_timesteps": 2e6, "n_epochs": 20}))[:2] == (2_000_000, None)
 
 
 # --- what a step is

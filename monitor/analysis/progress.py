@@ -41,30 +41,10 @@ _INNER_EPOCH_KEYS = ("n_epochs", "num_epochs", "num_epoch", "epochs")
 
 @dataclass(frozen=True, slots=True)
 class _Total:
-    """A planned number and where it comes from."""
+    """A planned number and where it comes from, such as ``config.yaml: training.max_epoch``."""
 
     count: int
     source: str
-
-
-def find_totals(
-    configuration: Configuration, settings: Settings | None = None
-) -> tuple[int | None, int | None, str | None]:
-    """Return the planned steps, the planned epochs and where they come from; None where nobody says.
-
-    The settings win over the configuration. Of several keys the usual name and the shorter path win; keys of a
-    scheduler, an evaluation or a warm-up are passed over, and so are the inner epochs of reinforcement learning.
-    Numbers may be written as text (``"1e6"``); values that are not positive mean "no limit" and count as unknown.
-
-    Returns:
-        Steps, epochs, and a source such as ``config.yaml: training.max_epoch``, joined by ``; `` where both are
-        known.
-
-    Source: the options of Hugging Face TrainingArguments, Lightning's Trainer, Stable-Baselines3 and its zoo,
-    Ultralytics, detectron2, OpenPCDet, ML-Agents and LeRobot.
-    """
-    steps, epochs = _totals(configuration, settings or Settings())
-    return _count(steps), _count(epochs), _sources(steps, epochs)
 
 
 def _count(total: _Total | None) -> int | None:
@@ -76,6 +56,15 @@ def _sources(*totals: _Total | None) -> str | None:
 
 
 def _totals(configuration: Configuration, settings: Settings) -> tuple[_Total | None, _Total | None]:
+    """Return the planned steps and the planned epochs, None where nobody says.
+
+    The settings win over the configuration. Of several keys the usual name and the shorter path win; keys of a
+    scheduler, an evaluation or a warm-up are passed over, and so are the inner epochs of reinforcement learning.
+    Numbers may be written as text (``"1e6"``); values that are not positive mean "no limit" and count as unknown.
+
+    Source: the options of Hugging Face TrainingArguments, Lightning's Trainer, Stable-Baselines3 and its zoo,
+    Ultralytics, detectron2, OpenPCDet, ML-Agents and LeRobot.
+    """
     steps = _find_total(configuration, _STEP_KEYS.split())
     inner = any(_REINFORCEMENT_KEY.fullmatch(_name_of(key)) for key in configuration.values)
     epoch_keys = [name for name in _EPOCH_KEYS.split() if not (inner and name in _INNER_EPOCH_KEYS)]
