@@ -156,7 +156,8 @@ def _speed(progress: Progress) -> str:
     unit = "epoch" if progress.steps_are_epochs else "step"
     if speed < 1:
         return f"{format_duration(1 / speed if speed > 0 else None)} per {unit}"
-    return f"{format_number(speed, 3)} {unit}s per second"
+    count = format_number(speed, 3)
+    return f"{count} {unit if count == '1' else f'{unit}s'} per second"
 
 
 # --- the time left -------------------------------------------------------------------------------------------------

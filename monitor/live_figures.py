@@ -65,6 +65,8 @@ def speed_text(progress: Progress) -> str:
     speed = progress.steps_per_second
     if not speed:
         return ""
+    if f"{speed:.3g}" == "1":
+        return "1 step per second"
     return f"{speed:,.3g} steps per second" if speed >= 1 else f"{format_duration(1 / speed)} per step"
 
 

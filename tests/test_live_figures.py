@@ -62,6 +62,7 @@ def test_position_and_speed_are_told_in_what_the_run_counts() -> None:
     assert position_text(Progress(epoch=12, total_epochs=300)) == "Epoch 12 of 300"
     assert position_text(Progress(step=6200)) == "Step 6,200"
     assert speed_text(Progress(steps_per_second=3.14159)) == "3.14 steps per second"
+    assert speed_text(Progress(steps_per_second=1.0001)) == "1 step per second"
     assert speed_text(Progress(steps_per_second=0.1)) == "10 s per step"
 
 
