@@ -9,7 +9,7 @@ import altair as alt
 
 from monitor.charts import Layout
 from monitor.charts.styles import ALARM_COLOR, BAND_COLOR, CHECKPOINT_COLOR, LINE_WIDTH, RESTART_COLOR
-from monitor.pick_spec import front_param, front_units, let_hide
+from monitor.pick_spec import front_param, front_units, let_hide, place_units
 
 RAW_OPACITY = 0.2
 AREA_OPACITY = 0.16
@@ -34,7 +34,9 @@ def build_spec(layout: Layout, *, interactive: bool = True) -> dict[str, Any]:
     if interactive and len(layout.labels) > 1:
         let_hide(units, lines)
     if interactive and layout.picks_out:
-        units += front_units(layout, lines)
+        units += front_units(layout)
+    if interactive:
+        units += place_units(layout, lines)
     # Streamlit looks for parameters at the top only; `views` says where each of them lives.
     params = [param | {"views": [unit["name"]]} for unit in units for param in unit.pop("params", [])]
     if interactive and layout.picks_out:
@@ -81,7 +83,6 @@ def _layers(layout: Layout, interactive: bool) -> dict[str, alt.Chart]:
         "dots": _dots(layout),
         "checkpoints": _checkpoints(layout),
         "alarms": _alarms(layout),
-        "hover": _pointer(layout) if interactive and not layout.picks_out else None,
     }
     return {name: chart for name, chart in layers.items() if chart is not None}
 
@@ -295,20 +296,3 @@ def _alarms(layout: Layout) -> alt.Chart:
     )
     crosses: alt.Chart = mark.encode(x=_x(layout), y=alt.value(7))
     return crosses
-
-
-def _pointer(layout: Layout) -> alt.Chart:
-    """Return the line under the pointer with the values beside it.
-
-    The titles of the tooltip are expressions, so no name may stand there: the position has a fixed title and each
-    series a blank one (they must differ), and the name follows the value in the text.
-    """
-    over = alt.selection_point(
-        name="pointer", on="pointerover", nearest=True, fields=["x"], clear="pointerout", empty=False
-    )
-    position = alt.Tooltip("position", type="nominal", title="at")
-    texts = [alt.Tooltip(f"s{i}", type="nominal", title=" " * (i + 1)) for i in range(len(layout.labels))]
-    mark = alt.Chart(_table("hover")).mark_rule(clip=True, color=RESTART_COLOR, strokeWidth=1)
-    opacity = alt.condition(over, alt.value(0.7), alt.value(0.0))
-    rule: alt.Chart = mark.encode(x=_x(layout), opacity=opacity, tooltip=[position, *texts]).add_params(over)
-    return rule

@@ -155,7 +155,7 @@ def assert_valid(spec):
 def test_every_layer_finds_its_data_set():
     curves = [curve([1.0, 50.0], low=np.zeros(2), high=np.ones(2))]
     layout = layout_of(curves, "step", clip_outliers=True, bands=[ReferenceBand(1.0, 2.0)])
-    names = {layer["data"]["name"] for layer in build_spec(layout)["layer"]}
+    names = {layer["data"]["name"] for layer in build_spec(layout)["layer"] if "name" in layer["data"]}
     assert names == set(draw(layout, curves).datasets)
 
 
@@ -190,6 +190,16 @@ def test_no_data_set_is_parsed_and_no_line_has_a_tooltip():
     spec = build_spec(layout_of([curve([1.0])], "step"))
     assert all(layer["data"]["format"] == {"parse": None} for layer in spec["layer"])
     assert all(layer["mark"]["tooltip"] is None for layer in spec["layer"] if layer["name"] != "hover")
+
+
+def test_charts_with_the_same_axis_in_the_same_unit_share_the_place_under_the_pointer():
+    def shared(kind, end):
+        spec = build_spec(layout_of([curve([1.0, 2.0], x=[0.0, end])], kind))
+        return next(param for param in spec["params"] if param["name"] == "place")["bind"]["x"]
+
+    assert shared("step", 9.0) == shared("step", 5_000.0)
+    assert shared("step", 9.0) != shared("wall", 9.0)
+    assert shared("relative", 60.0) != shared("relative", 9_000.0)
 
 
 def test_a_name_stands_in_the_list_of_the_legend_only():

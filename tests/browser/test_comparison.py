@@ -117,7 +117,11 @@ def overlay(page: Page) -> Locator:
 
 def pixels(page: Page, color: str) -> int:
     """Return how much of the overlay is in one colour, at full strength."""
-    return int(overlay(page).evaluate(COUNT_PIXELS, color))
+    return count_pixels(overlay(page), color)
+
+
+def count_pixels(canvas: Locator, color: str) -> int:
+    return int(canvas.evaluate(COUNT_PIXELS, color))
 
 
 def place_on(canvas: Locator, across: float, down: float) -> tuple[float, float]:
@@ -174,6 +178,27 @@ def test_the_line_nearest_to_the_pointer_comes_to_the_front_and_the_others_fade(
     assert pixels(page, BLUE) < NAME_PIXELS
     page.mouse.move(5, 5)
     assert pixels(page, BLUE) == before
+    watched.assert_well()
+
+
+def test_a_line_comes_to_the_front_in_every_chart_of_the_grid(
+    sweep: tuple[Path, list[str]], serve: Serve, open_page: Open
+) -> None:
+    directory, names = sweep
+    link = {"tag": "validation/loss", "also": "train/loss"}
+    watched = open_page(address(serve("--logdir", str(directory)), names, **link), height=1600)
+    page = watched.page
+    other = page.locator(".st-key-chart-overlay-0 canvas").first
+    expect(other).to_be_visible()
+    page.wait_for_timeout(1000)
+    before = count_pixels(other, BLUE)
+    page.mouse.move(*place_on(overlay(page), 0.5, 0.80))
+    expect(page.locator("#vg-tooltip-element")).to_contain_text("momentum=0.9")
+    assert count_pixels(other, ORANGE) > NAME_PIXELS
+    assert count_pixels(other, BLUE) < NAME_PIXELS < before
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(500)
+    assert count_pixels(other, BLUE) == before
     watched.assert_well()
 
 

@@ -72,6 +72,43 @@ def zoom_in(canvas: Locator) -> None:
     page.wait_for_timeout(1500)
 
 
+def point_at(canvas: Locator, across: float) -> None:
+    """Move the pointer onto a chart, to a part of its width."""
+    box = canvas.bounding_box()
+    assert box is not None
+    canvas.page.mouse.move(box["x"] + across * box["width"], box["y"] + box["height"] / 2)
+    canvas.page.wait_for_timeout(500)
+
+
+def changed_columns(before: bytes, after: bytes) -> list[int]:
+    """Return the columns in which a tall part of two pictures of a chart differs."""
+    first, second = (np.asarray(Image.open(io.BytesIO(shot)).convert("L")).astype(int) for shot in (before, after))
+    return [int(column) for column in np.flatnonzero((np.abs(first - second) > 20).mean(axis=0) > 0.5)]
+
+
+def test_the_place_under_the_pointer_is_marked_in_every_chart_with_the_same_axis(
+    seldom: Path, serve: Serve, open_page: Open
+) -> None:
+    watched = open_run(seldom, serve, open_page, "refresh=60")
+    page = watched.page
+    pointed, other, machine = (card(page, key).locator("canvas").first for key in ("loss", "validation", "machine"))
+    machine.scroll_into_view_if_needed()
+    page.wait_for_timeout(1000)
+    before, clock = other.screenshot(), machine.screenshot()
+    found = []
+    for across in (0.4, 0.7):
+        point_at(pointed, across)
+        found.append(changed_columns(before, other.screenshot()))
+    assert all(1 <= len(columns) <= 3 for columns in found)
+    width = Image.open(io.BytesIO(before)).width
+    assert found[1][0] - found[0][0] == pytest.approx(0.3 * width, abs=0.06 * width)
+    assert not changed_columns(clock, machine.screenshot())
+    page.mouse.move(5, 5)
+    page.wait_for_timeout(500)
+    assert not changed_columns(before, other.screenshot())
+    watched.assert_well()
+
+
 def test_a_zoom_survives_ten_drawings_of_the_whole_page(seldom: Path, serve: Serve, open_page: Open) -> None:
     watched = open_run(seldom, serve, open_page)
     page = watched.page
