@@ -12,16 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-
 from monitor.analysis.compare import Comparison, GroupRow, RunRow
 from monitor.analysis.configurations import config_text
 from monitor.analysis.difference import Difference, Outcome
-from monitor.analysis.series import thin, visible
 from monitor.comparison import Arrangement, RunComparison
+from monitor.digest import RunDigest, digest_of
 from monitor.figures import sparkline
-from monitor.schema import ConfigValue, Points
-from monitor.status import RunGlance, RunStatus
+from monitor.schema import ConfigValue, Direction
+from monitor.status import RunGlance
 from monitor.text import (
     UNKNOWN,
     format_duration,
@@ -219,20 +217,24 @@ def diverged_note(comparison: Comparison) -> str:
 
 # --- the list of all runs ------------------------------------------------------------------------------------------
 
-CURVE_POINTS = 40
 MOST_SETTINGS_LISTED = 6
 
 
 def run_list(
-    glances: Sequence[RunGlance], tag: str | None, found: RunComparison | None, arranged: Arrangement
+    glances: Sequence[RunGlance],
+    tag: str | None,
+    found: RunComparison | None,
+    arranged: Arrangement,
+    digests: Mapping[str, RunDigest],
 ) -> Table:
-    """Return one row per run of a log directory, in the order given; of those compared more is known.
+    """Return one row per run of a log directory, in the order given.
 
     Args:
         glances: The runs.
-        tag: The series whose newest value is told; None for none.
+        tag: The series whose values are told; None for none.
         found: The comparison of some of them; None while nothing is compared.
         arranged: Groups and settings of all of them.
+        digests: Those of the others, as far as they have been read.
     """
     metric = plain(tag or "metric")
     settings = _settings_listed(found, arranged)
@@ -243,15 +245,16 @@ def run_list(
         Column("start", "time", "Time of the first event."),
         Column("duration", "seconds", "Time between first and last event, pauses included."),
         Column("step", "count", "Largest step among the newest points, as logged."),
-        Column("epoch", "count", "The epoch in work, of the runs chosen."),
-        Column("last", help=f"Newest {metric}. Of runs not chosen, only where it was written among the last points."),
-        Column("best", help=f"Best finite {metric}, of the runs chosen."),
-        Column("curve", "curve", f"Course of {metric}, of the runs chosen."),
-        Column("health", "count", "Score of the runs chosen, 0 to 100."),
+        Column("epoch", "count", "The epoch in work."),
+        Column("last", help=f"Newest {metric}."),
+        Column("best", help=f"Best finite {metric}."),
+        Column("curve", "curve", f"Course of {metric}."),
+        Column("health", "count", "Score of the run, 0 to 100; of the runs chosen and the newest ones."),
         *(Column(title, "text", "Configured differently from run to run.") for title in _setting_titles(settings)),
     )
-    known = {row.run: row for row in found.comparison.rows} if found else {}
-    curves = {status.run.name: status for status in found.statuses} if found else {}
+    direction = found.comparison.direction if found else None
+    rows_by_run = {row.run: row for row in found.comparison.rows} if found else {}
+    read = {**digests, **_digests_of(found, tag)}
     rows = [
         (
             plain(glance.run.name),
@@ -260,9 +263,7 @@ def run_list(
             glance.first_event,
             _lasted(glance),
             glance.step,
-            _epoch(curves.get(glance.run.name)),
-            _last_value(glance, tag, known.get(glance.run.name)),
-            *_chosen_cells(known.get(glance.run.name), curves.get(glance.run.name), tag),
+            *_read_cells(glance, tag or "", rows_by_run.get(glance.run.name), read.get(glance.run.name), direction),
             *(configured(arranged.settings[key].get(glance.run.name)) for key in settings),
         )
         for glance in glances
@@ -270,14 +271,17 @@ def run_list(
     return Table(columns, tuple(rows))
 
 
+def _digests_of(found: RunComparison | None, tag: str | None) -> dict[str, RunDigest]:
+    """Return the digests of the runs compared, of one series."""
+    if found is None or tag is None:
+        return {}
+    return {status.run.name: digest_of(status.run, status, [tag]) for status in found.statuses}
+
+
 def _settings_listed(found: RunComparison | None, arranged: Arrangement) -> list[str]:
     """Return the keys to list: those that differ between the runs compared come first."""
     chosen = [key for key in found.difference.settings if key in arranged.settings] if found else []
     return list(dict.fromkeys([*chosen, *arranged.settings]))[:MOST_SETTINGS_LISTED]
-
-
-def _epoch(status: RunStatus | None) -> int | None:
-    return None if status is None else status.progress.epoch
 
 
 def _setting_titles(keys: Sequence[str]) -> list[str]:
@@ -292,22 +296,17 @@ def _lasted(glance: RunGlance) -> float | None:
     return glance.last_event - glance.first_event
 
 
-def _last_value(glance: RunGlance, tag: str | None, row: RunRow | None) -> float | None:
-    return row.last if row is not None and row.last is not None else glance.last.get(tag or "")
-
-
-def _chosen_cells(row: RunRow | None, status: RunStatus | None, tag: str | None) -> tuple[Value, Value, Value]:
-    if row is None or status is None:
-        return None, None, None
-    return row.best, _course(status.scalars.points(tag)), row.health
-
-
-def _course(points: Points) -> tuple[float, ...] | None:
-    """Return some finite values of a series, its extremes among them, for a small curve."""
-    shown = visible(points)
-    shown = shown.take(np.isfinite(shown.value))
-    rows = thin(shown.step.astype(np.float64), shown.value, CURVE_POINTS)
-    return tuple(shown.value[rows].tolist()) or None
+def _read_cells(
+    glance: RunGlance, tag: str, row: RunRow | None, digest: RunDigest | None, direction: Direction | None
+) -> tuple[Value, ...]:
+    """Return epoch, last and best value, course and health: of a run compared the values that are compared."""
+    series = digest.series.get(tag) if digest else None
+    last = row.last if row else None
+    if last is None:
+        last = glance.last.get(tag, series.last if series else None)
+    best = row.best if row else series.best(direction) if series else None
+    course = (series.course or None) if series else None
+    return digest.epoch if digest else None, last, best, course, digest.health if digest else None
 
 
 # --- configuration -------------------------------------------------------------------------------------------------

@@ -15,6 +15,7 @@ from monitor.analysis.configurations import merged
 from monitor.analysis.progress import SeriesMemory, progress_of, state_of
 from monitor.analysis.roles import choose_roles
 from monitor.analysis.series import loss_trend
+from monitor.digest import RunDigest, digest_of, unreadable
 from monitor.errors import NotAllowed, NotReadable, RunNotFound
 from monitor.health import RULES, Assessment, Assessor, Evidence
 from monitor.schema import (
@@ -48,6 +49,9 @@ MOST_RUNS_HELD = 512  # runs whose points stay in memory; the one not asked for 
 SEARCH_SECONDS = 1.0  # the log directories are searched at most this often
 CHECKPOINT_SECONDS = 5.0
 CONFIGURATION_SECONDS = 30.0
+DIGEST_SECONDS = 30.0  # a run that goes on is not told anew in the list before
+LARGEST_DIGESTED = 64_000_000  # bytes of a run; a larger one is read when it is asked for
+MOST_JUDGED = 100  # runs, the newest, that are judged without being asked for
 CHECK_KINDS = tuple(rule.kind for rule in RULES)  # what the settings may switch off
 
 
@@ -277,6 +281,8 @@ class LogWatch:
         self._shelf = ConfigurationShelf()
         self._hparams: dict[str, tuple[tuple[str, ...], Mapping[str, ConfigValue]]] = {}
         self._configured = (-math.inf, ConfiguredRuns(0, {}))
+        self._digest_lock = threading.Lock()
+        self._digests: dict[str, RunDigest] = {}
 
     def find_runs(self, now: float) -> RunList:
         """Return the runs that are there, newest first; nothing of their events is read."""
@@ -324,8 +330,47 @@ class LogWatch:
         with self._overview_lock:  # one look at a time: the others take what it found
             seen = {run.name: self._glance(run, now) for run in runs}
             self._glancer.keep_only({run.path for run in runs})
+            for gone in self._digests.keys() - {run.name for run in runs}:
+                self._digests.pop(gone, None)
             self._glances = {name: glance for name, glance in seen.items() if glance is not None}
             return tuple(self._glances.values())
+
+    def digests(self) -> Mapping[str, RunDigest]:
+        """Return the runs in short, as far as `digest` has read them."""
+        return dict(self._digests)
+
+    def undigested(self, now: float) -> list[str]:
+        """Return the runs that `digest` would read, newest first, and then those that it would judge."""
+        runs = self.find_runs(now).runs
+        unread = [run.name for run in runs if not self._is_digested(run, now)]
+        return unread or [run.name for run in runs[:MOST_JUDGED] if not self._is_judged(run)]
+
+    def digest(self, name: str, now: float) -> None:
+        """Read a run for the list of all runs, and judge it when asked again; of an old one the points are not kept.
+
+        To judge a run takes twenty times as long as to read it. Of a run that cannot be read nothing is told: who asks
+        for it by name hears why.
+        """
+        run = self.find_runs(now).find(name)
+        if run is None:
+            return
+        with self._digest_lock:  # one at a time
+            watch = self._watches.get(name)
+            try:
+                status = (watch or self._new_watch(run)).refresh(now, begin_judging=name in self._digests)
+                self._digests[name] = digest_of(run, status)
+            except (RunNotFound, NotAllowed, NotReadable):
+                self._digests[name] = unreadable(run, now)
+
+    def _is_digested(self, run: Run, now: float) -> bool:
+        known = self._digests.get(run.name)
+        if known is None:
+            return run.size_bytes > LARGEST_DIGESTED
+        return known.run == run or now - known.made_at < DIGEST_SECONDS
+
+    def _is_judged(self, run: Run) -> bool:
+        known = self._digests.get(run.name)
+        return known is None or known.is_judged
 
     def configurations(self, now: float) -> ConfiguredRuns:
         """Return how every run is configured; no points are read, and what has not changed is not read again.

@@ -21,7 +21,7 @@ def draw_comparison(watch: LogWatch, runs: RunList, names: list[str]) -> None:
     question = comparison_pickers.pick_question(statuses, tags, hparams)
     given = comparison.answer(statuses, question, hparams)
     with listed:
-        run_list.draw_list(watch, runs, names, question.tag, given.found, question.group_pattern)
+        is_listed = run_list.draw_list(watch, runs, names, question.tag, given.found, question.group_pattern)
     comparison.draw_verdict(given)
     comparison.draw_results(given)
     take_away.draw_take_away(given, statuses)
@@ -32,6 +32,8 @@ def draw_comparison(watch: LogWatch, runs: RunList, names: list[str]) -> None:
     relations.draw_relations(given.found)
     panels.draw_problems([problem for status in statuses for problem in status.problems])
     frame.judge_the_rest(watch, statuses)
+    if is_listed:
+        frame.read_rest_for_list(watch)
 
 
 frame.open_page("Run comparison")

@@ -14,7 +14,7 @@ from monitor.schema import Configuration, Sample
 from monitor.settings import RefreshSettings, Settings
 from monitor.sources.resources import ResourceSampler
 from monitor.status import is_judged, status_json
-from monitor.watch import CONFIGURATION_SECONDS, SEARCH_SECONDS, LogWatch, start_sampler
+from monitor.watch import CONFIGURATION_SECONDS, DIGEST_SECONDS, SEARCH_SECONDS, LogWatch, start_sampler
 from tests import builders
 from tests.builders import START_SECOND, event_file_name, rows, scalar
 
@@ -368,6 +368,77 @@ def test_a_run_that_leads_out_of_the_log_directory_is_not_in_the_list(tmp_path: 
     (tmp_path / "logs" / "outside").symlink_to(tmp_path / "elsewhere" / "run", target_is_directory=True)
     names = [glance.run.name for glance in LogWatch([tmp_path / "logs"]).overview(NOW)]
     assert names == ["inside"]
+
+
+def take_all_in_short(watch: LogWatch, now: float) -> None:
+    while names := watch.undigested(now):
+        for name in names:
+            watch.digest(name, now)
+
+
+def test_the_list_takes_each_old_run_in_short_once(tmp_path: Path) -> None:
+    watch, later = LogWatch([write_several(tmp_path)]), START_SECOND + 1e7
+    assert watch.undigested(later) == [run.name for run in watch.find_runs(later).runs]
+    take_all_in_short(watch, later)
+    assert not watch.undigested(later + 1e6)
+    for name, digest in watch.digests().items():
+        status = watch.status(name, later)
+        assert (digest.epoch, digest.health) == (status.progress.epoch, status.health.score)
+        loss = digest.series["train/loss"]
+        assert status.loss is not None
+        assert (loss.best("min"), loss.last) == (status.loss.best, status.loss.value)
+
+
+def test_every_run_is_read_for_the_list_before_one_is_judged(tmp_path: Path) -> None:
+    watch, later = LogWatch([write_several(tmp_path)]), START_SECOND + 1e7
+    for name in watch.undigested(later):
+        watch.digest(name, later)
+    assert all(digest.series and not digest.is_judged for digest in watch.digests().values())
+    take_all_in_short(watch, later)
+    assert all(digest.is_judged for digest in watch.digests().values())
+
+
+def test_of_many_runs_the_newest_are_judged_for_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.watch.MOST_JUDGED", 1)
+    watch, later = LogWatch([write_several(tmp_path)]), START_SECOND + 1e7
+    take_all_in_short(watch, later)
+    newest = watch.find_runs(later).runs[0].name
+    assert [name for name, digest in watch.digests().items() if digest.is_judged] == [newest]
+
+
+def test_a_run_that_goes_on_is_taken_in_short_again_after_a_while(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run")
+    watch, now = LogWatch([tmp_path]), START_SECOND + 51
+    take_all_in_short(watch, now)
+    builders.append(path, scalar("train/loss", 50, 0.125, now))
+    assert not watch.undigested(now + DIGEST_SECONDS - 1)
+    assert watch.undigested(now + DIGEST_SECONDS) == ["run"]
+    watch.digest("run", now + DIGEST_SECONDS)
+    assert watch.digests()["run"].series["train/loss"].last == 0.125
+
+
+def test_nothing_is_told_in_short_of_a_run_that_leads_elsewhere_and_it_is_not_tried_again(tmp_path: Path) -> None:
+    write_run(tmp_path / "elsewhere" / "run")
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "outside").symlink_to(tmp_path / "elsewhere" / "run", target_is_directory=True)
+    watch = LogWatch([tmp_path / "logs"])
+    take_all_in_short(watch, NOW)
+    assert not any(digest.series for digest in watch.digests().values())
+
+
+def test_a_large_run_is_read_when_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.watch.LARGEST_DIGESTED", 1_000)
+    write_run(tmp_path / "run")
+    assert not LogWatch([tmp_path]).undigested(NOW)
+
+
+def test_a_run_that_is_gone_leaves_the_list(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run")
+    watch = LogWatch([tmp_path])
+    watch.digest("run", NOW)
+    path.unlink()
+    watch.overview(NOW + SEARCH_SECONDS)
+    assert not watch.digests()
 
 
 def test_a_list_without_runs_is_empty(tmp_path: Path) -> None:

@@ -77,6 +77,8 @@ COMPARED: Final = "runs"
 FINDING_KEY: Final = "finding"
 DEMO_DIRECTORY: Final = "monitor-demo"
 JUDGING_SECONDS = 2.0  # of a comparison, before what is there already is drawn
+LISTING_SECONDS = 0.5  # of the runs that are not compared, likewise
+FURTHER_LISTING_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,6 +250,29 @@ def judge_the_rest(watch: LogWatch, statuses: Sequence[RunStatus]) -> None:
             judged.append(watch.status(name, time.time()))
     if any(map(is_judged, judged)):
         st.rerun()
+
+
+def read_for_list(watch: LogWatch) -> None:
+    """Read for a moment the runs that the list of all runs tells too little of; small ones are done at once."""
+    _digest(watch, LISTING_SECONDS)
+
+
+def read_rest_for_list(watch: LogWatch) -> None:
+    """Go on reading for the list of all runs, and draw the page anew as more is known of them."""
+    if _digest(watch, FURTHER_LISTING_SECONDS):
+        st.rerun()
+
+
+def _digest(watch: LogWatch, seconds: float) -> int:
+    """Read runs for the list for some seconds, one at least, and return how many there were to read."""
+    rest = watch.undigested(time.time())
+    until = time.monotonic() + seconds
+    for number, name in enumerate(rest, 1):
+        with st.spinner(f"Reading run {number} of {len(rest)} for the list: {code_span(name)}"):
+            watch.digest(name, time.time())
+        if time.monotonic() > until:
+            break
+    return len(rest)
 
 
 def run_styles(watch: LogWatch) -> dict[str, Style]:

@@ -26,14 +26,14 @@ def draw_list(
     tag: str | None = None,
     found: RunComparison | None = None,
     group_pattern: str | None = None,
-) -> None:
-    """Draw the list of all runs below a fold; a click on a row chooses the run.
+) -> bool:
+    """Draw the list of all runs below a fold, where a click on a row chooses the run, and return whether it is open.
 
     Args:
         watch: Tells where each run stands.
         runs: All runs, newest first.
         chosen: Names of those chosen.
-        tag: The series whose newest value is told.
+        tag: The series whose values are told.
         found: The comparison of those chosen; None while nothing is compared.
         group_pattern: Finds the name of a group in that of a run; None to group by configuration and seed.
 
@@ -50,7 +50,7 @@ def draw_list(
         bind="query-params",
     )
     if not fold.open:
-        return
+        return False
     with fold:
         wanted = frame.pick_filter()
         found_names = find_tags([run.name for run in runs.runs], wanted)
@@ -58,14 +58,16 @@ def draw_list(
             st.caption(found_names.note)
         if not found_names.tags:
             st.caption("No run has such a name.")
-            return
+            return True
         with st.spinner("Looking at the ends of all runs"):  # shows itself only where it takes a moment
             glances = {glance.run.name: glance for glance in watch.overview(time.time())}
             arranged = _arranged(watch, group_pattern)
+        frame.read_for_list(watch)
         listed = [glances[name] for name in found_names.tags if name in glances]
-        _draw_rows(listed, chosen, run_list(listed, tag, found, arranged))
+        _draw_rows(listed, chosen, run_list(listed, tag, found, arranged, watch.digests()))
         note = diverged_note(found.comparison) if found else ""
         st.caption(" ".join(part for part in (_counted(listed), prose(note)) if part))
+    return True
 
 
 def _arranged(watch: LogWatch, group_pattern: str | None) -> Arrangement:

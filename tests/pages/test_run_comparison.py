@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from monitor.ui import frame
 from tests.builders import event_file_name, healthy_loss, nan_at, rows, truncate, write_scalars
 from tests.pages.conftest import OpenPage, assert_no_fault, words_of, write_run
 from tests.sweeps import RECIPES, SEEDS, write_sweep
@@ -63,8 +64,23 @@ def test_all_runs_are_listed_with_where_they_stand(log_directory, open_page: Ope
     assert set(listed["state"]) == {"finished"}
     assert set(listed["step"]) == {39.0}
     assert listed["last"]["run_6"] == pytest.approx(0.6)
-    assert sorted(listed["best"].dropna().index) == ["run_1", "run_2"]
-    assert len(listed["curve"]["run_1"]) == 20
+    assert listed["best"]["run_1"] == pytest.approx(0.1)
+
+
+@pytest.mark.parametrize("seconds", [60.0, 0.0])
+def test_runs_that_are_not_chosen_are_listed_with_what_the_chosen_ones_tell(
+    log_directory, open_page: OpenPage, monkeypatch: pytest.MonkeyPatch, seconds: float
+):
+    monkeypatch.setattr(frame, "LISTING_SECONDS", seconds)
+    monkeypatch.setattr(frame, "FURTHER_LISTING_SECONDS", seconds)
+    for number in range(7):
+        write_run(log_directory, f"run_{number}", [*np.linspace(1, 0.1 * number, 20), 0.9])
+    app = open_page("run_comparison", runs=["run_1"])
+    assert_no_fault(app)
+    listed = table_with(app, "state").set_index("run")
+    assert listed["best"].to_dict() == {f"run_{number}": pytest.approx(0.1 * number) for number in range(7)}
+    assert set(listed["curve"].map(len)) == {21}
+    assert listed["health"].notna().all()
 
 
 def test_groups_and_settings_are_listed_for_runs_that_are_not_chosen_too(log_directory, open_page: OpenPage):

@@ -1,0 +1,97 @@
+"""RunStatus → its digest: what a list of many runs tells of one, in a few hundred numbers instead of all points.
+
+Pure: no files, no clock, no Streamlit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from monitor.analysis.series import best_row, thin, visible
+from monitor.schema import Direction, Points, Run
+from monitor.status import RunStatus, is_judged
+
+COURSE_POINTS = 40
+MOST_SERIES = 256  # a run may log one per layer; of further ones nothing is told
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesDigest:
+    """One series in short, over the points that still count.
+
+    Args:
+        smallest: Smallest finite value, None without one.
+        largest: Largest finite value.
+        last: Newest value, NaN and infinities included.
+        course: Some finite values in their order, the extremes among them, for a small curve.
+    """
+
+    smallest: float | None
+    largest: float | None
+    last: float
+    course: tuple[float, ...]
+
+    def best(self, direction: Direction | None) -> float | None:
+        """Return the best finite value; None where nothing says what is better."""
+        return {"min": self.smallest, "max": self.largest, None: None}[direction]
+
+
+@dataclass(frozen=True, slots=True)
+class RunDigest:
+    """One run in short.
+
+    Args:
+        run: The run as it was found when it was read.
+        made_at: When that was, seconds UTC.
+        epoch: The epoch in work.
+        health: Its score, 0 to 100.
+        is_judged: Whether its health was looked at.
+        series: Tag → the series in short; nothing of a run that could not be read.
+    """
+
+    run: Run
+    made_at: float
+    epoch: int | None
+    health: int | None
+    is_judged: bool
+    series: Mapping[str, SeriesDigest]
+
+
+def digest_of(run: Run, status: RunStatus, tags: Sequence[str] | None = None) -> RunDigest:
+    """Return what a list tells of a run.
+
+    Args:
+        run: As it was found.
+        status: What was read of it.
+        tags: The series to tell of; all of them by default.
+    """
+    told = list(status.scalars.series)[:MOST_SERIES] if tags is None else tags
+    series = {tag: digest_series(status.scalars.points(tag)) for tag in told}
+    found = {tag: digest for tag, digest in series.items() if digest is not None}
+    return RunDigest(run, status.now, status.progress.epoch, status.health.score, is_judged(status), found)
+
+
+def unreadable(run: Run, now: float) -> RunDigest:
+    """Return the digest of a run that cannot be read: nothing is known of it, and nothing is left to be done."""
+    return RunDigest(run, now, epoch=None, health=None, is_judged=True, series={})
+
+
+def digest_series(points: Points) -> SeriesDigest | None:
+    """Return a series in short; None without points."""
+    shown = visible(points)
+    if not len(shown):
+        return None
+    smallest, largest = (best_row(shown.value, direction) for direction in ("min", "max"))
+    return SeriesDigest(
+        smallest=None if smallest is None else float(shown.value[smallest]),
+        largest=None if largest is None else float(shown.value[largest]),
+        last=float(shown.value[-1]),
+        course=_course(shown),
+    )
+
+
+def _course(shown: Points) -> tuple[float, ...]:
+    finite = shown.take(np.isfinite(shown.value))
+    rows = thin(finite.step.astype(np.float64), finite.value, COURSE_POINTS)
+    return tuple(finite.value[rows].tolist())
