@@ -10,7 +10,7 @@ import numpy as np
 
 from monitor.analysis.series import best_row, thin, visible
 from monitor.schema import Direction, Points, Run
-from monitor.status import RunStatus, is_judged
+from monitor.status import RunStatus
 
 COURSE_POINTS = 40
 MOST_SERIES = 256  # a run may log one per layer; of further ones nothing is told
@@ -46,7 +46,7 @@ class RunDigest:
         made_at: When that was, seconds UTC.
         epoch: The epoch in work.
         health: Its score, 0 to 100.
-        is_judged: Whether its health was looked at.
+        is_judged: Whether its health was looked at; there may be none to tell.
         series: Tag → the series in short; nothing of a run that could not be read.
     """
 
@@ -58,18 +58,19 @@ class RunDigest:
     series: Mapping[str, SeriesDigest]
 
 
-def digest_of(run: Run, status: RunStatus, tags: Sequence[str] | None = None) -> RunDigest:
+def digest_of(run: Run, status: RunStatus, tags: Sequence[str] | None = None, *, is_judged: bool = True) -> RunDigest:
     """Return what a list tells of a run.
 
     Args:
         run: As it was found.
         status: What was read of it.
         tags: The series to tell of; all of them by default.
+        is_judged: Whether its health was looked at.
     """
     told = list(status.scalars.series)[:MOST_SERIES] if tags is None else tags
     series = {tag: digest_series(status.scalars.points(tag)) for tag in told}
     found = {tag: digest for tag, digest in series.items() if digest is not None}
-    return RunDigest(run, status.now, status.progress.epoch, status.health.score, is_judged(status), found)
+    return RunDigest(run, status.now, status.progress.epoch, status.health.score, is_judged, found)
 
 
 def unreadable(run: Run, now: float) -> RunDigest:

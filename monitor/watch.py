@@ -355,10 +355,10 @@ class LogWatch:
         if run is None:
             return
         with self._digest_lock:  # one at a time
-            watch = self._watches.get(name)
+            held, is_judged = self._watches.get(name), name in self._digests
             try:
-                status = (watch or self._new_watch(run)).refresh(now, begin_judging=name in self._digests)
-                self._digests[name] = digest_of(run, status)
+                status = (held or self._new_watch(run)).refresh(now, begin_judging=is_judged)
+                self._digests[name] = digest_of(run, status, is_judged=is_judged)
             except (RunNotFound, NotAllowed, NotReadable):
                 self._digests[name] = unreadable(run, now)
 

@@ -7,16 +7,16 @@ from monitor.ui import comparison, comparison_pickers, frame, panels, relations,
 from monitor.watch import LogWatch
 
 
-def draw_comparison(watch: LogWatch, runs: RunList, names: list[str]) -> None:
-    """Draw the list of all runs and, under it, the comparison of the chosen ones."""
+def draw_comparison(watch: LogWatch, runs: RunList, names: list[str]) -> bool:
+    """Draw the list of all runs and, under it, the comparison of the chosen ones; return whether the list is open."""
     listed = st.container()
     statuses = frame.read_to_compare(watch, names)
     tags = comparison.shared_tags(statuses)
     if not tags:
         with listed:
-            run_list.draw_list(watch, runs, names)
+            is_listed = run_list.draw_list(watch, runs, names)
         st.info("The chosen runs hold no scalar yet. Choose other runs, or wait.", icon=":material/hourglass_empty:")
-        return
+        return is_listed
     hparams = comparison.read_hparams(watch, statuses)
     question = comparison_pickers.pick_question(statuses, tags, hparams)
     given = comparison.answer(statuses, question, hparams)
@@ -32,8 +32,14 @@ def draw_comparison(watch: LogWatch, runs: RunList, names: list[str]) -> None:
     relations.draw_relations(given.found)
     panels.draw_problems([problem for status in statuses for problem in status.problems])
     frame.judge_the_rest(watch, statuses)
-    if is_listed:
-        frame.read_rest_for_list(watch)
+    return is_listed
+
+
+def draw_choice(watch: LogWatch, runs: RunList) -> bool:
+    """Draw the list of all runs and ask for a choice; return whether the list is open."""
+    is_listed = run_list.draw_list(watch, runs, ())
+    st.info("Choose one or more runs above.", icon=":material/arrow_upward:")
+    return is_listed
 
 
 frame.open_page("Run comparison")
@@ -42,8 +48,7 @@ with frame.reporting_errors():
     runs = frame.find_runs(watch)
     if not runs.runs:
         panels.draw_no_runs(watch)
-    elif names := frame.pick_runs(runs):
-        draw_comparison(watch, runs, names)
     else:
-        run_list.draw_list(watch, runs, names)
-        st.info("Choose one or more runs above.", icon=":material/arrow_upward:")
+        names = frame.pick_runs(runs)
+        if draw_comparison(watch, runs, names) if names else draw_choice(watch, runs):
+            frame.read_rest_for_list(watch)

@@ -398,6 +398,13 @@ def test_every_run_is_read_for_the_list_before_one_is_judged(tmp_path: Path) -> 
     assert all(digest.is_judged for digest in watch.digests().values())
 
 
+def test_a_run_without_a_point_is_taken_in_short_as_well(tmp_path: Path) -> None:
+    builders.write_scalars(tmp_path / "run" / event_file_name(), [])
+    watch = LogWatch([tmp_path])
+    take_all_in_short(watch, NOW)
+    assert watch.digests()["run"].health is None
+
+
 def test_of_many_runs_the_newest_are_judged_for_the_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("monitor.watch.MOST_JUDGED", 1)
     watch, later = LogWatch([write_several(tmp_path)]), START_SECOND + 1e7

@@ -252,9 +252,10 @@ def judge_the_rest(watch: LogWatch, statuses: Sequence[RunStatus]) -> None:
         st.rerun()
 
 
-def read_for_list(watch: LogWatch) -> None:
-    """Read for a moment the runs that the list of all runs tells too little of; small ones are done at once."""
+def read_for_list(watch: LogWatch) -> int:
+    """Read for a moment the runs that the list of all runs tells too little of, and return how many are left."""
     _digest(watch, LISTING_SECONDS)
+    return len(watch.undigested(time.time()))
 
 
 def read_rest_for_list(watch: LogWatch) -> None:
@@ -263,16 +264,19 @@ def read_rest_for_list(watch: LogWatch) -> None:
         st.rerun()
 
 
-def _digest(watch: LogWatch, seconds: float) -> int:
-    """Read runs for the list for some seconds, one at least, and return how many there were to read."""
-    rest = watch.undigested(time.time())
+def _digest(watch: LogWatch, seconds: float) -> bool:
+    """Read runs for the list, and then judge them, for some seconds; return whether there was one to look at."""
     until = time.monotonic() + seconds
-    for number, name in enumerate(rest, 1):
-        with st.spinner(f"Reading run {number} of {len(rest)} for the list: {code_span(name)}"):
-            watch.digest(name, time.time())
-        if time.monotonic() > until:
-            break
-    return len(rest)
+    has_any = False
+    while rest := watch.undigested(time.time()):
+        has_any = True
+        for number, name in enumerate(rest, 1):
+            # It shows itself only where a run is large; with every run a choice of the reader is answered.
+            with st.spinner(f"Reading run {number} of {len(rest)} for the list: {code_span(name)}"):
+                watch.digest(name, time.time())
+            if time.monotonic() > until:
+                return True
+    return has_any
 
 
 def run_styles(watch: LogWatch) -> dict[str, Style]:

@@ -62,11 +62,11 @@ def draw_list(
         with st.spinner("Looking at the ends of all runs"):  # shows itself only where it takes a moment
             glances = {glance.run.name: glance for glance in watch.overview(time.time())}
             arranged = _arranged(watch, group_pattern)
-        frame.read_for_list(watch)
+        unread = frame.read_for_list(watch)
         listed = [glances[name] for name in found_names.tags if name in glances]
         _draw_rows(listed, chosen, run_list(listed, tag, found, arranged, watch.digests()))
         note = diverged_note(found.comparison) if found else ""
-        st.caption(" ".join(part for part in (_counted(listed), prose(note)) if part))
+        st.caption(" ".join(part for part in (_counted(listed), _unread_words(unread), prose(note)) if part))
     return True
 
 
@@ -100,3 +100,9 @@ def _counted(glances: Sequence[RunGlance]) -> str:
     }
     listed = ", ".join(f"{format_step(count)} {state}" for state, count in states.items() if count)
     return f"Listed: {listed}. Choose by the boxes at the left; click a title to sort."
+
+
+def _unread_words(count: int) -> str:
+    if not count:
+        return ""
+    return "One more is being read." if count == 1 else f"{format_step(count)} more are being read."
