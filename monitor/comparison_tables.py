@@ -249,7 +249,9 @@ def run_list(
         Column("last", help=f"Newest {metric}."),
         Column("best", help=f"Best finite {metric}."),
         Column("curve", "curve", f"Course of {metric}."),
-        Column("health", "count", "Score of the run, 0 to 100; of the runs chosen and the newest ones."),
+        Column(
+            "health", "count", "Score of the run, 0 to 100: of those chosen, and of the newest unless they are large."
+        ),
         *(Column(title, "text", "Configured differently from run to run.") for title in _setting_titles(settings)),
     )
     direction = found.comparison.direction if found else None

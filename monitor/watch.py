@@ -51,7 +51,10 @@ CHECKPOINT_SECONDS = 5.0
 CONFIGURATION_SECONDS = 30.0
 DIGEST_SECONDS = 30.0  # a run that goes on is not told anew in the list before
 LARGEST_DIGESTED = 64_000_000  # bytes of a run; a larger one is read when it is asked for
-MOST_JUDGED = 100  # runs, the newest, that are judged without being asked for
+MOST_JUDGED, LARGEST_JUDGED = (
+    100,
+    16_000_000,
+)  # runs, the newest, and bytes of each, that are judged without being asked
 CHECK_KINDS = tuple(rule.kind for rule in RULES)  # what the settings may switch off
 
 
@@ -370,7 +373,7 @@ class LogWatch:
 
     def _is_judged(self, run: Run) -> bool:
         known = self._digests.get(run.name)
-        return known is None or known.is_judged
+        return known is None or known.is_judged or run.size_bytes > LARGEST_JUDGED
 
     def configurations(self, now: float) -> ConfiguredRuns:
         """Return how every run is configured; no points are read, and what has not changed is not read again.

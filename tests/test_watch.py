@@ -439,6 +439,16 @@ def test_a_large_run_is_read_when_it_is_asked_for(tmp_path: Path, monkeypatch: p
     assert not LogWatch([tmp_path]).undigested(NOW)
 
 
+def test_a_larger_run_is_read_for_the_list_but_not_judged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.watch.LARGEST_JUDGED", 1_000)
+    write_run(tmp_path / "run")
+    watch = LogWatch([tmp_path])
+    take_all_in_short(watch, NOW)
+    digest = watch.digests()["run"]
+    assert digest.health is None
+    assert digest.series["train/loss"].last == watch.scalars("run", NOW).points("train/loss").value[-1]
+
+
 def test_a_run_that_is_gone_leaves_the_list(tmp_path: Path) -> None:
     path = write_run(tmp_path / "run")
     watch = LogWatch([tmp_path])
