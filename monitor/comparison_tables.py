@@ -16,10 +16,10 @@ from monitor.analysis.compare import Comparison, GroupRow, RunRow
 from monitor.analysis.configurations import config_text
 from monitor.analysis.difference import Difference, Outcome
 from monitor.comparison import Arrangement, RunComparison
-from monitor.digest import RunDigest, digest_of
+from monitor.digest import RunDigest, course_of
 from monitor.figures import sparkline
 from monitor.schema import ConfigValue, Direction
-from monitor.status import RunGlance
+from monitor.status import RunGlance, RunStatus
 from monitor.text import (
     UNKNOWN,
     format_duration,
@@ -256,7 +256,14 @@ def run_list(
     )
     direction = found.comparison.direction if found else None
     rows_by_run = {row.run: row for row in found.comparison.rows} if found else {}
-    read = {**digests, **_digests_of(found, tag)}
+    statuses = {status.run.name: status for status in found.statuses} if found else {}
+
+    def read_cells(glance: RunGlance) -> tuple[Value, ...]:
+        name = glance.run.name
+        if name in statuses:
+            return _compared_cells(glance, statuses[name], rows_by_run.get(name), tag)
+        return _digested_cells(glance, digests.get(name), tag, direction)
+
     rows = [
         (
             plain(glance.run.name),
@@ -265,19 +272,12 @@ def run_list(
             glance.first_event,
             _lasted(glance),
             glance.step,
-            *_read_cells(glance, tag or "", rows_by_run.get(glance.run.name), read.get(glance.run.name), direction),
+            *read_cells(glance),
             *(configured(arranged.settings[key].get(glance.run.name)) for key in settings),
         )
         for glance in glances
     ]
     return Table(columns, tuple(rows))
-
-
-def _digests_of(found: RunComparison | None, tag: str | None) -> dict[str, RunDigest]:
-    """Return the digests of the runs compared, of one series."""
-    if found is None or tag is None:
-        return {}
-    return {status.run.name: digest_of(status.run, status, [tag]) for status in found.statuses}
 
 
 def _settings_listed(found: RunComparison | None, arranged: Arrangement) -> list[str]:
@@ -298,17 +298,30 @@ def _lasted(glance: RunGlance) -> float | None:
     return glance.last_event - glance.first_event
 
 
-def _read_cells(
-    glance: RunGlance, tag: str, row: RunRow | None, digest: RunDigest | None, direction: Direction | None
-) -> tuple[Value, ...]:
-    """Return epoch, last and best value, course and health: of a run compared the values that are compared."""
-    series = digest.series.get(tag) if digest else None
+def _compared_cells(glance: RunGlance, status: RunStatus, row: RunRow | None, tag: str | None) -> tuple[Value, ...]:
+    """Return epoch, last and best value, course and health of a run that is compared: the values that are compared."""
     last = row.last if row else None
-    if last is None:
-        last = glance.last.get(tag, series.last if series else None)
-    best = row.best if row else series.best(direction) if series else None
-    course = (series.course or None) if series else None
-    return digest.epoch if digest else None, last, best, course, digest.health if digest else None
+    return (
+        status.progress.epoch,
+        glance.last.get(tag or "") if last is None else last,
+        row.best if row else None,
+        course_of(status.scalars.points(tag)) or None,
+        status.health.score,
+    )
+
+
+def _digested_cells(
+    glance: RunGlance, digest: RunDigest | None, tag: str | None, direction: Direction | None
+) -> tuple[Value, ...]:
+    """Return the same of another run, as far as it has been read."""
+    last = glance.last.get(tag or "")
+    if digest is None:
+        return None, last, None, None, None
+    series = digest.series.get(tag or "")
+    if series is None:
+        return digest.epoch, last, None, None, digest.health
+    newest = series.last if last is None else last
+    return digest.epoch, newest, series.best(direction), series.course or None, digest.health
 
 
 # --- configuration -------------------------------------------------------------------------------------------------

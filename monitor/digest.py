@@ -3,12 +3,12 @@
 Pure: no files, no clock, no Streamlit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from monitor.analysis.series import best_row, thin, visible
+from monitor.analysis.series import thin, visible
 from monitor.schema import Direction, Points, Run
 from monitor.status import RunStatus
 
@@ -58,17 +58,16 @@ class RunDigest:
     series: Mapping[str, SeriesDigest]
 
 
-def digest_of(run: Run, status: RunStatus, tags: Sequence[str] | None = None, *, is_judged: bool = True) -> RunDigest:
+def digest_of(run: Run, status: RunStatus, *, is_judged: bool) -> RunDigest:
     """Return what a list tells of a run.
 
     Args:
         run: As it was found.
         status: What was read of it.
-        tags: The series to tell of; all of them by default.
         is_judged: Whether its health was looked at.
     """
-    told = list(status.scalars.series)[:MOST_SERIES] if tags is None else tags
-    series = {tag: digest_series(status.scalars.points(tag)) for tag in told}
+    tags = list(status.scalars.series)[:MOST_SERIES]
+    series = {tag: digest_series(status.scalars.points(tag)) for tag in tags}
     found = {tag: digest for tag, digest in series.items() if digest is not None}
     return RunDigest(run, status.now, status.progress.epoch, status.health.score, is_judged, found)
 
@@ -83,16 +82,18 @@ def digest_series(points: Points) -> SeriesDigest | None:
     shown = visible(points)
     if not len(shown):
         return None
-    smallest, largest = (best_row(shown.value, direction) for direction in ("min", "max"))
+    finite = shown.value[np.isfinite(shown.value)]
     return SeriesDigest(
-        smallest=None if smallest is None else float(shown.value[smallest]),
-        largest=None if largest is None else float(shown.value[largest]),
+        smallest=float(finite.min()) if len(finite) else None,
+        largest=float(finite.max()) if len(finite) else None,
         last=float(shown.value[-1]),
-        course=_course(shown),
+        course=course_of(points),
     )
 
 
-def _course(shown: Points) -> tuple[float, ...]:
-    finite = shown.take(np.isfinite(shown.value))
-    rows = thin(finite.step.astype(np.float64), finite.value, COURSE_POINTS)
-    return tuple(finite.value[rows].tolist())
+def course_of(points: Points) -> tuple[float, ...]:
+    """Return some finite values of a series in their order, the extremes among them, for a small curve."""
+    shown = visible(points)
+    shown = shown.take(np.isfinite(shown.value))
+    rows = thin(shown.step.astype(np.float64), shown.value, COURSE_POINTS)
+    return tuple(shown.value[rows].tolist())

@@ -43,7 +43,7 @@ from monitor.sources.hparams import read_first_hparams
 from monitor.sources.reader import RunReader
 from monitor.sources.resources import ResourceSampler as ResourceSampler  # for those that may not ask a source
 from monitor.sources.runs import RunFinder
-from monitor.status import ConfiguredRuns, RunGlance, RunStatus
+from monitor.status import ConfiguredRuns, RunGlance, RunStatus, is_judged
 
 MOST_RUNS_HELD = 512  # runs whose points stay in memory; the one not asked for longest makes room
 SEARCH_SECONDS = 1.0  # the log directories are searched at most this often
@@ -51,10 +51,8 @@ CHECKPOINT_SECONDS = 5.0
 CONFIGURATION_SECONDS = 30.0
 DIGEST_SECONDS = 30.0  # a run that goes on is not told anew in the list before
 LARGEST_DIGESTED = 64_000_000  # bytes of a run; a larger one is read when it is asked for
-MOST_JUDGED, LARGEST_JUDGED = (
-    100,
-    16_000_000,
-)  # runs, the newest, and bytes of each, that are judged without being asked
+MOST_JUDGED = 100  # runs, the newest, that are judged without being asked for
+LARGEST_JUDGED = 16_000_000  # bytes of each of them
 CHECK_KINDS = tuple(rule.kind for rule in RULES)  # what the settings may switch off
 
 
@@ -342,38 +340,43 @@ class LogWatch:
         """Return the runs in short, as far as `digest` has read them."""
         return dict(self._digests)
 
-    def undigested(self, now: float) -> list[str]:
-        """Return the runs that `digest` would read, newest first, and then those that it would judge."""
+    def undigested(self, now: float, *, judged: bool = False) -> list[str]:
+        """Return the runs that `digest` is to read, newest first; with `judged` those that were read and not judged."""
         runs = self.find_runs(now).runs
-        unread = [run.name for run in runs if not self._is_digested(run, now)]
-        return unread or [run.name for run in runs[:MOST_JUDGED] if not self._is_judged(run)]
+        if judged:
+            return [run.name for run in runs[:MOST_JUDGED] if self._is_unjudged(run)]
+        return [run.name for run in runs if self._is_unread(run, now)]
 
-    def digest(self, name: str, now: float) -> None:
-        """Read a run for the list of all runs, and judge it when asked again; of an old one the points are not kept.
+    def digest(self, name: str, now: float, *, judged: bool = False) -> None:
+        """Read a run for the list of all runs, unless somebody has by now; of an old one the points are not kept.
 
-        To judge a run takes twenty times as long as to read it. Of a run that cannot be read nothing is told: who asks
-        for it by name hears why.
+        Of a run that cannot be read nothing is told: who asks for it by name hears why.
+
+        Args:
+            name: The run.
+            now: The moment, seconds UTC.
+            judged: True to judge it too, which takes many times as long.
         """
         run = self.find_runs(now).find(name)
-        if run is None:
-            return
-        with self._digest_lock:  # one at a time
-            held, is_judged = self._watches.get(name), name in self._digests
+        with self._digest_lock:  # one at a time: the others find what it made
+            if run is None or not (self._is_unjudged(run) if judged else self._is_unread(run, now)):
+                return
+            watch = self._watches.get(name)
             try:
-                status = (held or self._new_watch(run)).refresh(now, begin_judging=is_judged)
-                self._digests[name] = digest_of(run, status, is_judged=is_judged)
+                status = (watch or self._new_watch(run)).refresh(now, begin_judging=judged)
+                self._digests[name] = digest_of(run, status, is_judged=judged or is_judged(status))
             except (RunNotFound, NotAllowed, NotReadable):
                 self._digests[name] = unreadable(run, now)
 
-    def _is_digested(self, run: Run, now: float) -> bool:
+    def _is_unread(self, run: Run, now: float) -> bool:
         known = self._digests.get(run.name)
         if known is None:
-            return run.size_bytes > LARGEST_DIGESTED
-        return known.run == run or now - known.made_at < DIGEST_SECONDS
+            return run.size_bytes <= LARGEST_DIGESTED
+        return known.run != run and now - known.made_at >= DIGEST_SECONDS
 
-    def _is_judged(self, run: Run) -> bool:
+    def _is_unjudged(self, run: Run) -> bool:
         known = self._digests.get(run.name)
-        return known is None or known.is_judged or run.size_bytes > LARGEST_JUDGED
+        return known is not None and not known.is_judged and run.size_bytes <= LARGEST_JUDGED
 
     def configurations(self, now: float) -> ConfiguredRuns:
         """Return how every run is configured; no points are read, and what has not changed is not read again.

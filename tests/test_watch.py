@@ -371,9 +371,11 @@ def test_a_run_that_leads_out_of_the_log_directory_is_not_in_the_list(tmp_path: 
 
 
 def take_all_in_short(watch: LogWatch, now: float) -> None:
-    while names := watch.undigested(now):
-        for name in names:
-            watch.digest(name, now)
+    for judged in (False, True):
+        for name in watch.undigested(now, judged=judged):
+            watch.digest(name, now, judged=judged)
+    assert not watch.undigested(now)
+    assert not watch.undigested(now, judged=True)
 
 
 def test_the_list_takes_each_old_run_in_short_once(tmp_path: Path) -> None:
@@ -391,7 +393,9 @@ def test_the_list_takes_each_old_run_in_short_once(tmp_path: Path) -> None:
 
 def test_every_run_is_read_for_the_list_before_one_is_judged(tmp_path: Path) -> None:
     watch, later = LogWatch([write_several(tmp_path)]), START_SECOND + 1e7
-    for name in watch.undigested(later):
+    names = watch.undigested(later)
+    assert not watch.undigested(later, judged=True)
+    for name in [*names, *names]:  # two readers that began together read each run once, and neither judges
         watch.digest(name, later)
     assert all(digest.series and not digest.is_judged for digest in watch.digests().values())
     take_all_in_short(watch, later)

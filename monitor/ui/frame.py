@@ -255,7 +255,7 @@ def judge_the_rest(watch: LogWatch, statuses: Sequence[RunStatus]) -> None:
 def read_for_list(watch: LogWatch) -> int:
     """Read for a moment the runs that the list of all runs tells too little of, and return how many are left."""
     _digest(watch, LISTING_SECONDS)
-    return len(watch.undigested(time.time()))
+    return sum(len(watch.undigested(time.time(), judged=judged)) for judged in (False, True))
 
 
 def read_rest_for_list(watch: LogWatch) -> None:
@@ -268,12 +268,13 @@ def _digest(watch: LogWatch, seconds: float) -> bool:
     """Read runs for the list, and then judge them, for some seconds; return whether there was one to look at."""
     until = time.monotonic() + seconds
     has_any = False
-    while rest := watch.undigested(time.time()):
-        has_any = True
+    for judged in (False, True):
+        rest = watch.undigested(time.time(), judged=judged)
+        has_any = has_any or bool(rest)
         for number, name in enumerate(rest, 1):
             # It shows itself only where a run is large; with every run a choice of the reader is answered.
             with st.spinner(f"Reading run {number} of {len(rest)} for the list: {code_span(name)}"):
-                watch.digest(name, time.time())
+                watch.digest(name, time.time(), judged=judged)
             if time.monotonic() > until:
                 return True
     return has_any

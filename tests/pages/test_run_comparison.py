@@ -65,6 +65,7 @@ def test_all_runs_are_listed_with_where_they_stand(log_directory, open_page: Ope
     assert set(listed["step"]) == {39.0}
     assert listed["last"]["run_6"] == pytest.approx(0.6)
     assert listed["best"]["run_1"] == pytest.approx(0.1)
+    assert len(listed["curve"]["run_1"]) == 20
 
 
 @pytest.mark.parametrize("seconds", [60.0, 0.0])
